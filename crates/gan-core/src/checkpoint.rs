@@ -1,0 +1,377 @@
+//! What a checkpoint folder holds, how it is written so that a kill at any moment costs nothing,
+//! and how it is read so that damage is noticed.
+//!
+//! ```text
+//! checkpoints/<stage>/
+//!   step_00001000/
+//!     generator.safetensors             weights, PyTorch names and layout
+//!     generator_optimizer.safetensors   the optimizer's moments
+//!     manifest.json                     sha256 and size of every file, step, seed, configuration
+//!   latest                              the name of the newest step
+//! ```
+//! A step folder is written under a temporary name, synced, and renamed; the manifest is written
+//! last. Its bytes depend on configuration, seed and step alone.
+
+use crate::failure::{Kind, at_path, failure};
+use crate::weights::{self, Metadata, Tensors, WeightFile};
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// One file of a part.
+#[derive(Debug, Clone)]
+pub struct PartFile {
+    /// What follows the part's name in the file name: empty for weights, `_optimizer` for moments.
+    pub suffix: &'static str,
+    /// The content.
+    pub tensors: Tensors,
+    /// Text that travels with it.
+    pub metadata: Metadata,
+}
+
+impl PartFile {
+    /// The weights of a part.
+    pub fn weights(tensors: Tensors) -> Self {
+        Self {
+            suffix: "",
+            tensors,
+            metadata: Metadata::new(),
+        }
+    }
+}
+
+/// Something that a checkpoint holds: a learner, an average, a pool of pictures, a gate.
+pub trait Checkpoint {
+    /// Everything needed to continue bit for bit.
+    fn files(&self) -> Vec<PartFile>;
+
+    /// Takes the files back; `read` gives the file with a suffix.
+    ///
+    /// # Errors
+    /// When a file is missing or of another network; nothing is changed then.
+    fn restore(&mut self, read: &mut dyn FnMut(&str) -> Result<WeightFile>) -> Result<()>;
+}
+
+/// The manifest's format number; a newer one is refused.
+const FORMAT: u32 = 1;
+
+/// `manifest.json`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Manifest {
+    /// Format number of the folder.
+    pub format: u32,
+    /// The architecture's word: `dcgan`.
+    pub architecture: String,
+    /// The stage that was training.
+    pub stage: String,
+    /// The version of the program that wrote it.
+    pub program: String,
+    /// The version of burn: other versions may round differently.
+    pub burn: String,
+    /// Steps done.
+    pub step: u64,
+    /// The run's seed.
+    pub seed: u64,
+    /// The configuration that decides the bytes, as TOML.
+    pub config: String,
+    /// Every file of the folder but this one.
+    pub files: BTreeMap<String, FileRecord>,
+}
+
+/// Size and sum of a file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileRecord {
+    /// Bytes.
+    pub bytes: u64,
+    /// Lower-case hexadecimal.
+    pub sha256: String,
+}
+
+/// What every file of a checkpoint says about itself.
+#[derive(Debug, Clone)]
+pub struct Identity {
+    /// The architecture's word.
+    pub architecture: String,
+    /// The stage.
+    pub stage: String,
+    /// Steps done.
+    pub step: u64,
+    /// The run's seed.
+    pub seed: u64,
+    /// The configuration that decides the bytes, as TOML.
+    pub config: String,
+    /// More metadata for weights files, such as the value range.
+    pub extra: Metadata,
+}
+
+/// The version of burn that the workspace pins.
+pub const BURN_VERSION: &str = "0.22.1";
+
+/// Lower-case hexadecimal SHA-256.
+pub fn sha256(bytes: &[u8]) -> String {
+    Sha256::digest(bytes)
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}
+
+/// The folder name of a step.
+pub fn step_name(step: u64) -> String {
+    format!("step_{step:08}")
+}
+
+fn step_of(name: &str) -> Option<u64> {
+    let digits = name.strip_prefix("step_")?;
+    let all_digits = digits.len() >= 8 && digits.bytes().all(|byte| byte.is_ascii_digit());
+    all_digits.then(|| digits.parse().ok()).flatten()
+}
+
+/// Writes a step folder; it appears under its name only when it is whole.
+///
+/// # Errors
+/// A [`Kind::Disk`] failure that names the path; a [`Kind::Diverged`] one when a weight is not
+/// finite. Earlier checkpoints are untouched in both cases.
+pub fn save(folder: &Path, identity: &Identity, parts: &[(String, Vec<PartFile>)]) -> Result<PathBuf> {
+    for (name, files) in parts {
+        for file in files {
+            for (tensor, values) in &file.tensors {
+                if let Some(bad) = values.values.iter().find(|value| !value.is_finite()) {
+                    return Err(failure(
+                        Kind::Diverged,
+                        format!(
+                            "tensor {tensor} of {name}{} holds {bad} after step {} (seed {}); \
+                             the checkpoint before it is kept. Try a lower --lr",
+                            file.suffix, identity.step, identity.seed
+                        ),
+                    ));
+                }
+            }
+        }
+    }
+    let name = step_name(identity.step);
+    let place = folder.join(&name);
+    let temporary = folder.join(format!(".{name}.tmp-{}", std::process::id()));
+    let written = write_folder(&temporary, identity, parts).and_then(|()| {
+        if place.exists() {
+            // A resumed run passes a step that a lost `latest` had hidden: the bytes are equal.
+            std::fs::remove_dir_all(&place)
+                .map_err(|error| at_path(Kind::Disk, "replace", &place, &error))?;
+        }
+        std::fs::rename(&temporary, &place)
+            .map_err(|error| at_path(Kind::Disk, "rename", &temporary, &error))?;
+        sync_folder(folder);
+        weights::write_atomically(&folder.join("latest"), format!("{name}\n").as_bytes())
+    });
+    if let Err(error) = written {
+        let _ = std::fs::remove_dir_all(&temporary);
+        return Err(error.context(format!(
+            "checkpoint of step {} was not saved; earlier ones are untouched",
+            identity.step
+        )));
+    }
+    Ok(place)
+}
+
+fn write_folder(
+    folder: &Path,
+    identity: &Identity,
+    parts: &[(String, Vec<PartFile>)],
+) -> Result<()> {
+    let disk = |action: &str, path: &Path, error: &std::io::Error| {
+        at_path(Kind::Disk, action, path, error)
+    };
+    let _ = std::fs::remove_dir_all(folder);
+    std::fs::create_dir_all(folder).map_err(|error| disk("create", folder, &error))?;
+    let mut records = BTreeMap::new();
+    for (part, files) in parts {
+        for file in files {
+            let mut metadata = identity.extra.clone();
+            metadata.extend([
+                ("format".to_owned(), "pt".to_owned()),
+                ("architecture".to_owned(), identity.architecture.clone()),
+                ("stage".to_owned(), identity.stage.clone()),
+                ("network".to_owned(), part.clone()),
+                ("step".to_owned(), identity.step.to_string()),
+                ("seed".to_owned(), identity.seed.to_string()),
+                ("config".to_owned(), identity.config.clone()),
+            ]);
+            metadata.extend(file.metadata.clone());
+            let bytes = weights::to_safetensors(&file.tensors, &metadata);
+            let name = format!("{part}{}.safetensors", file.suffix);
+            write_synced(&folder.join(&name), &bytes)?;
+            records.insert(
+                name,
+                FileRecord {
+                    bytes: bytes.len() as u64,
+                    sha256: sha256(&bytes),
+                },
+            );
+        }
+    }
+    let manifest = Manifest {
+        format: FORMAT,
+        architecture: identity.architecture.clone(),
+        stage: identity.stage.clone(),
+        program: env!("CARGO_PKG_VERSION").to_owned(),
+        burn: BURN_VERSION.to_owned(),
+        step: identity.step,
+        seed: identity.seed,
+        config: identity.config.clone(),
+        files: records,
+    };
+    let text = serde_json::to_string_pretty(&manifest)? + "\n";
+    write_synced(&folder.join("manifest.json"), text.as_bytes())?;
+    sync_folder(folder);
+    Ok(())
+}
+
+fn write_synced(path: &Path, bytes: &[u8]) -> Result<()> {
+    use std::io::Write;
+    let write = || -> std::io::Result<()> {
+        let mut file = std::fs::File::create(path)?;
+        file.write_all(bytes)?;
+        file.sync_all()
+    };
+    write().map_err(|error| at_path(Kind::Disk, "write", path, &error))
+}
+
+/// Makes a rename durable; file systems that cannot sync a folder lose nothing but time.
+fn sync_folder(folder: &Path) {
+    if let Ok(handle) = std::fs::File::open(folder) {
+        let _ = handle.sync_all();
+    }
+}
+
+/// A step folder whose manifest and sums have been checked.
+#[derive(Debug, Clone)]
+pub struct Saved {
+    /// Where it is.
+    pub path: PathBuf,
+    /// What it says.
+    pub manifest: Manifest,
+}
+
+impl Saved {
+    /// Opens a step folder and checks every file against the manifest.
+    ///
+    /// # Errors
+    /// A [`Kind::Checkpoint`] failure that names the first file that is missing or changed.
+    pub fn open(path: &Path) -> Result<Self> {
+        let refuse = |what: String| failure(Kind::Checkpoint, what);
+        let place = path.join("manifest.json");
+        let text = std::fs::read_to_string(&place)
+            .map_err(|error| at_path(Kind::Checkpoint, "read", &place, &error))?;
+        let manifest: Manifest = serde_json::from_str(&text)
+            .map_err(|error| refuse(format!("{} is damaged: {error}", place.display())))?;
+        if manifest.format > FORMAT {
+            return Err(refuse(format!(
+                "{} has format {}; this program reads up to {FORMAT}: use a newer version",
+                place.display(),
+                manifest.format
+            )));
+        }
+        for (name, record) in &manifest.files {
+            let place = path.join(name);
+            let bytes = std::fs::read(&place)
+                .map_err(|error| at_path(Kind::Checkpoint, "read", &place, &error))?;
+            if bytes.len() as u64 != record.bytes {
+                return Err(refuse(format!(
+                    "{} has {} bytes, its manifest says {}: the file is damaged",
+                    place.display(),
+                    bytes.len(),
+                    record.bytes
+                )));
+            }
+            let sum = sha256(&bytes);
+            if sum != record.sha256 {
+                return Err(refuse(format!(
+                    "{} has sha256 {sum}, its manifest says {}: the file is damaged",
+                    place.display(),
+                    record.sha256
+                )));
+            }
+        }
+        Ok(Self {
+            path: path.to_owned(),
+            manifest,
+        })
+    }
+
+    /// Reads the file of `part` with `suffix`.
+    ///
+    /// # Errors
+    /// As [`weights::read`].
+    pub fn read(&self, part: &str, suffix: &str) -> Result<WeightFile> {
+        let place = self.path.join(format!("{part}{suffix}.safetensors"));
+        weights::read(&place).with_context(|| format!("reading {}", place.display()))
+    }
+}
+
+/// Every step folder of a stage, oldest first. Temporary folders are not among them.
+pub fn steps(folder: &Path) -> Vec<(u64, PathBuf)> {
+    let mut steps: Vec<_> = std::fs::read_dir(folder)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|entry| {
+            let step = step_of(entry.file_name().to_str()?)?;
+            Some((step, entry.path()))
+        })
+        .collect();
+    steps.sort();
+    steps
+}
+
+/// The newest whole checkpoint of a stage, with a warning for each newer one that is damaged.
+/// `None` when there is none at all.
+///
+/// # Errors
+/// The damage of the newest, when no older one is whole.
+pub fn newest(folder: &Path) -> Result<Option<(Saved, Vec<String>)>> {
+    let mut warnings = Vec::new();
+    let mut first_error = None;
+    for (_, path) in steps(folder).into_iter().rev() {
+        match Saved::open(&path) {
+            Ok(saved) => return Ok(Some((saved, warnings))),
+            Err(error) => {
+                warnings.push(format!("{error:#}; falling back to an older checkpoint"));
+                first_error.get_or_insert(error);
+            }
+        }
+    }
+    match first_error {
+        Some(error) => Err(error),
+        None => Ok(None),
+    }
+}
+
+/// Removes all but the newest `keep` checkpoints (at least one stays, and `pinned` ones do), and
+/// leftovers of processes that are gone. A failure to remove is returned as a warning.
+pub fn rotate(folder: &Path, keep: usize, pinned: &[u64]) -> Vec<String> {
+    let mut warnings = Vec::new();
+    let steps = steps(folder);
+    let surplus = steps.len().saturating_sub(keep.max(1));
+    for (step, path) in &steps[..surplus] {
+        if pinned.contains(step) {
+            continue;
+        }
+        if let Err(error) = std::fs::remove_dir_all(path) {
+            warnings.push(format!("cannot remove {}: {error}", path.display()));
+        }
+    }
+    warnings
+}
+
+/// Removes temporary files and folders that killed processes left behind in `folder`. Only the
+/// process that holds the run's lock may call it.
+pub fn sweep(folder: &Path) {
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        if name.to_str().is_some_and(|name| name.contains(".tmp-")) {
+            let path = entry.path();
+            let _ = std::fs::remove_dir_all(&path).or_else(|_| std::fs::remove_file(&path));
+        }
+    }
+}

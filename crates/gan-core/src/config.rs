@@ -1,0 +1,436 @@
+//! Configuration: defaults, overlaid by a preset, by a file, by flags.
+//!
+//! One declaration ([`configuration!`](crate::configuration)) gives the typed configuration with
+//! its defaults and the command-line flags of the same names. A key is a flag: `batch_size` in TOML
+//! is `--batch-size`.
+
+use crate::failure::{Kind, at_path, failure};
+use anyhow::Result;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::path::Path;
+
+/// Declares a configuration struct with its defaults, and a struct of optional flags with the same
+/// names. With `, training = DEFAULTS;` both also hold the shared [`Training`] keys, flattened.
+#[macro_export]
+macro_rules! configuration {
+    (
+        $(#[$outer:meta])*
+        $config:ident, $flags:ident, training = $training:expr;
+        $(
+            $(#[doc = $doc:literal])+
+            $(#[arg($($argument:tt)*)])?
+            $name:ident : $kind:ty = $default:expr;
+        )*
+    ) => {
+        $(#[$outer])*
+        #[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+        pub struct $config {
+            $( $(#[doc = $doc])+ pub $name: $kind, )*
+            /// The keys that every architecture has.
+            #[serde(flatten)]
+            pub training: $crate::config::Training,
+        }
+        impl Default for $config {
+            fn default() -> Self {
+                Self { $( $name: $default, )* training: $training }
+            }
+        }
+        #[doc = concat!("Flags that override a [`", stringify!($config), "`].")]
+        #[derive(Debug, Clone, Default, ::serde::Serialize, ::clap::Args)]
+        pub struct $flags {
+            $(
+                $(#[doc = $doc])+
+                #[arg(long $(, $($argument)*)?)]
+                #[serde(skip_serializing_if = "Option::is_none")]
+                pub $name: Option<$kind>,
+            )*
+            /// The flags that every architecture has.
+            #[command(flatten)]
+            #[serde(flatten)]
+            pub training: $crate::config::TrainingFlags,
+        }
+    };
+    (
+        $(#[$outer:meta])*
+        $config:ident, $flags:ident;
+        $(
+            $(#[doc = $doc:literal])+
+            $(#[arg($($argument:tt)*)])?
+            $name:ident : $kind:ty = $default:expr;
+        )*
+    ) => {
+        $(#[$outer])*
+        #[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+        pub struct $config {
+            $( $(#[doc = $doc])+ pub $name: $kind, )*
+        }
+        impl Default for $config {
+            fn default() -> Self {
+                Self { $( $name: $default, )* }
+            }
+        }
+        #[doc = concat!("Flags that override a [`", stringify!($config), "`].")]
+        #[derive(Debug, Clone, Default, ::serde::Serialize, ::clap::Args)]
+        pub struct $flags {
+            $(
+                $(#[doc = $doc])+
+                #[arg(long $(, $($argument)*)?)]
+                #[serde(skip_serializing_if = "Option::is_none")]
+                pub $name: Option<$kind>,
+            )*
+        }
+    };
+}
+
+configuration! {
+    /// What every training can be told.
+    Training, TrainingFlags;
+    /// Folder or file of training data; empty for the built-in procedural stand-in.
+    #[arg(alias = "dataroot", value_name = "PATH")]
+    data: String = String::new();
+    /// Where to compute: auto, cpu, or a backend that was compiled in (ndarray, tch, cuda, wgpu, ...).
+    device: String = "auto".to_owned();
+    /// Every random number of the run follows from it.
+    seed: u64 = 0;
+    /// Steps (batches) to train; 0 leaves it to --epochs.
+    steps: u64 = 0;
+    /// Passes over the data, where --steps is 0.
+    epochs: u64 = 25;
+    /// Pictures a step.
+    batch_size: usize = 128;
+    /// Threads that prepare batches ahead; the result does not depend on it.
+    workers: usize = 1;
+    /// Steps between log lines.
+    log_every: u64 = 50;
+    /// Steps between sample pictures.
+    sample_every: u64 = 500;
+    /// Steps between checkpoints.
+    save_every: u64 = 1000;
+    /// Checkpoints kept; at least the newest always is.
+    keep: usize = 2;
+}
+
+/// Keys that do not decide the bytes of a checkpoint.
+const VOLATILE: [&str; 9] = [
+    "data",
+    "device",
+    "workers",
+    "steps",
+    "epochs",
+    "log_every",
+    "sample_every",
+    "save_every",
+    "keep",
+];
+
+/// Keys that may differ between a run and its resumption.
+const RESUMABLE: [&str; 4] = ["steps", "epochs", "device", "workers"];
+
+/// A whole configuration of an architecture.
+pub trait Configuration: Serialize + DeserializeOwned + Default + Clone {
+    /// The architecture's word.
+    const WORD: &'static str;
+    /// Name and TOML text of every preset that is compiled in; `quick` and `paper` are among them.
+    const PRESETS: &'static [(&'static str, &'static str)];
+
+    /// The shared keys.
+    fn training(&self) -> &Training;
+
+    /// Checks what types cannot.
+    ///
+    /// # Errors
+    /// A [`Kind::Usage`] failure that names the key, its value and what is legal.
+    fn validate(&self) -> Result<()>;
+}
+
+/// Keys and values from one place, for messages.
+#[derive(Debug, Clone)]
+pub struct Layer {
+    /// "preset mnist", a file's path, or "flags".
+    pub origin: String,
+    /// The keys that it sets.
+    pub table: toml::Table,
+}
+
+impl Layer {
+    /// The keys of a TOML text.
+    ///
+    /// # Errors
+    /// A [`Kind::Usage`] failure with line and column.
+    pub fn parse(origin: &str, text: &str) -> Result<Self> {
+        let table = text
+            .parse()
+            .map_err(|error| failure(Kind::Usage, format!("{origin}: {error}")))?;
+        Ok(Self {
+            origin: origin.to_owned(),
+            table,
+        })
+    }
+
+    /// The keys of a TOML file.
+    ///
+    /// # Errors
+    /// A [`Kind::Usage`] failure that names the file.
+    pub fn read(path: &Path) -> Result<Self> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| at_path(Kind::Usage, "read", path, &error))?;
+        Self::parse(&path.display().to_string(), &text)
+    }
+
+    /// The flags that were given.
+    ///
+    /// # Errors
+    /// Never in practice: flags are plain values.
+    pub fn flags(flags: &impl Serialize) -> Result<Self> {
+        Ok(Self {
+            origin: "flags".to_owned(),
+            table: toml::Table::try_from(flags)?,
+        })
+    }
+
+    /// The keys of a preset.
+    ///
+    /// # Errors
+    /// A [`Kind::Usage`] failure that lists the presets.
+    pub fn preset<C: Configuration>(name: &str) -> Result<Self> {
+        let known = || C::PRESETS.iter().map(|(name, _)| *name);
+        match C::PRESETS.iter().find(|(known, _)| *known == name) {
+            Some((_, text)) => Self::parse(&format!("preset {name}"), text),
+            None => Err(failure(
+                Kind::Usage,
+                format!(
+                    "there is no preset {name} of {}; there are: {}",
+                    C::WORD,
+                    known().collect::<Vec<_>>().join(", ")
+                ),
+            )),
+        }
+    }
+}
+
+/// Overlays the defaults with each layer in turn.
+///
+/// # Errors
+/// A [`Kind::Usage`] failure that names the layer and the key: unknown (with the nearest known key),
+/// of the wrong type, or refused by [`Configuration::validate`].
+pub fn merge<C: Configuration>(layers: &[Layer]) -> Result<C> {
+    let defaults = toml::Table::try_from(C::default())?;
+    let mut table = defaults.clone();
+    for layer in layers {
+        for (key, value) in &layer.table {
+            if !defaults.contains_key(key) {
+                return Err(failure(
+                    Kind::Usage,
+                    format!(
+                        "{}: unknown key {key}{}",
+                        layer.origin,
+                        nearest(key, defaults.keys())
+                            .map(|near| format!("; did you mean {near}?"))
+                            .unwrap_or_default()
+                    ),
+                ));
+            }
+            let mut single = defaults.clone();
+            single.insert(key.clone(), value.clone());
+            if let Err(error) = single.try_into::<C>() {
+                let reason = error.to_string();
+                let reason = reason.lines().next().unwrap_or("wrong value");
+                return Err(failure(
+                    Kind::Usage,
+                    format!("{}: {key} = {value}: {reason}", layer.origin),
+                ));
+            }
+            table.insert(key.clone(), value.clone());
+        }
+    }
+    let config: C = table.try_into()?;
+    check_training(config.training())?;
+    config.validate()?;
+    Ok(config)
+}
+
+fn nearest<'a>(key: &str, known: impl Iterator<Item = &'a String>) -> Option<&'a String> {
+    known
+        .map(|candidate| (strsim::jaro_winkler(key, candidate), candidate))
+        .filter(|(likeness, _)| *likeness > 0.7)
+        .max_by(|(a, _), (b, _)| a.total_cmp(b))
+        .map(|(_, candidate)| candidate)
+}
+
+/// A [`Kind::Usage`] failure for a key whose value is not legal.
+pub fn illegal(key: &str, value: impl std::fmt::Display, legal: &str) -> anyhow::Error {
+    let flag = key.replace('_', "-");
+    failure(
+        Kind::Usage,
+        format!("{key} = {value} is not legal: {legal} (flag --{flag})"),
+    )
+}
+
+fn check_training(training: &Training) -> Result<()> {
+    let at_least_one = [
+        ("batch_size", training.batch_size as u64),
+        ("log_every", training.log_every),
+        ("sample_every", training.sample_every),
+        ("save_every", training.save_every),
+        ("keep", training.keep as u64),
+    ];
+    for (key, value) in at_least_one {
+        if value == 0 {
+            return Err(illegal(key, value, "it must be at least 1"));
+        }
+    }
+    if training.steps == 0 && training.epochs == 0 {
+        return Err(illegal("epochs", 0, "steps and epochs cannot both be 0"));
+    }
+    if training.workers > 64 {
+        return Err(illegal("workers", training.workers, "at most 64"));
+    }
+    // TOML integers are signed.
+    if training.seed > i64::MAX as u64 {
+        return Err(illegal("seed", training.seed, "at most 2^63 - 1"));
+    }
+    Ok(())
+}
+
+/// The configuration as TOML, re-runnable with `--config`.
+///
+/// # Errors
+/// Never in practice: a configuration is plain values.
+pub fn to_toml<C: Configuration>(config: &C) -> Result<String> {
+    Ok(toml::to_string(config)?)
+}
+
+/// The part of the configuration that decides the bytes of a checkpoint, as TOML.
+///
+/// # Errors
+/// Never in practice: a configuration is plain values.
+pub fn identity<C: Configuration>(config: &C) -> Result<String> {
+    let mut table = toml::Table::try_from(config)?;
+    for key in VOLATILE {
+        table.remove(key);
+    }
+    Ok(toml::to_string(&table)?)
+}
+
+/// Reads a configuration back from [`identity`]; keys that are missing take their defaults.
+///
+/// # Errors
+/// As [`merge`], with `origin` in the message.
+pub fn from_identity<C: Configuration>(origin: &str, text: &str) -> Result<C> {
+    merge(&[Layer::parse(origin, text)?])
+}
+
+/// Refuses to resume when a key other than `steps`, `epochs`, `device` or `workers` differs, or when
+/// fewer steps are asked for.
+///
+/// # Errors
+/// A [`Kind::Usage`] failure that names every differing key with both values.
+pub fn check_resumable<C: Configuration>(saved: &C, asked: &C) -> Result<()> {
+    let saved_table = toml::Table::try_from(saved)?;
+    let asked_table = toml::Table::try_from(asked)?;
+    let mut differing = Vec::new();
+    for (key, old) in &saved_table {
+        let new = &asked_table[key];
+        let lowered = matches!(key.as_str(), "steps" | "epochs")
+            && new.as_integer() < old.as_integer()
+            && asked.training().steps < saved.training().steps;
+        if old != new && (!RESUMABLE.contains(&key.as_str()) || lowered) {
+            differing.push(format!("{key} is {old} in the run, {new} was asked for"));
+        }
+    }
+    if differing.is_empty() {
+        return Ok(());
+    }
+    Err(failure(
+        Kind::Usage,
+        format!(
+            "cannot resume with another configuration: {}. Only --steps and --epochs may be raised; \
+             start a new run with --init-from to change the rest",
+            differing.join("; ")
+        ),
+    ))
+}
+
+#[cfg(test)]
+#[expect(unreachable_pub, reason = "the macro declares public items, as architectures need them")]
+mod tests {
+    use super::*;
+
+    configuration! {
+        /// For these tests.
+        Sample, SampleFlags, training = Training { batch_size: 64, ..Training::default() };
+        /// Width.
+        latent_dim: usize = 100;
+        /// Rate.
+        lr: f64 = 2e-4;
+    }
+
+    impl Configuration for Sample {
+        const WORD: &'static str = "sample";
+        const PRESETS: &'static [(&'static str, &'static str)] = &[("wide", "latent_dim = 200")];
+        fn training(&self) -> &Training {
+            &self.training
+        }
+        fn validate(&self) -> Result<()> {
+            if self.lr > 0.0 { Ok(()) } else { Err(illegal("lr", self.lr, "it must be above 0")) }
+        }
+    }
+
+    fn layer(text: &str) -> Layer {
+        Layer::parse("my.toml", text).unwrap()
+    }
+
+    #[test]
+    fn later_layers_win() {
+        let flags = SampleFlags {
+            lr: Some(0.1),
+            training: TrainingFlags { seed: Some(7), ..Default::default() },
+            ..Default::default()
+        };
+        let config: Sample = merge(&[
+            Layer::preset::<Sample>("wide").unwrap(),
+            layer("lr = 0.5\nbatch_size = 8"),
+            Layer::flags(&flags).unwrap(),
+        ])
+        .unwrap();
+        assert_eq!((config.latent_dim, config.lr), (200, 0.1));
+        assert_eq!((config.training.batch_size, config.training.seed), (8, 7));
+        assert_eq!(Sample::default().training.batch_size, 64);
+    }
+
+    #[test]
+    fn errors_name_the_key_and_the_file() {
+        let error = |text: &str| merge::<Sample>(&[layer(text)]).unwrap_err().to_string();
+        assert_eq!(
+            error("bathc_size = 3"),
+            "my.toml: unknown key bathc_size; did you mean batch_size?"
+        );
+        assert!(error("lr = \"fast\"").starts_with("my.toml: lr = \"fast\": invalid type"));
+        assert!(error("lr = 0.0").contains("lr = 0 is not legal"));
+        assert!(error("batch_size = 0").contains("at least 1"));
+        assert!(Layer::parse("x.toml", "a = ").unwrap_err().to_string().contains("line 1"));
+    }
+
+    #[test]
+    fn only_steps_may_be_raised_on_resume() {
+        let saved = Sample::default();
+        let mut asked = saved.clone();
+        asked.training.steps = 10;
+        check_resumable(&saved, &asked).unwrap();
+        asked.latent_dim = 3;
+        let error = check_resumable(&saved, &asked).unwrap_err().to_string();
+        assert!(error.contains("latent_dim is 100 in the run, 3 was asked for"), "{error}");
+        let longer = asked.clone();
+        asked.training.steps = 5;
+        assert!(check_resumable(&longer, &asked).is_err());
+    }
+
+    #[test]
+    fn identity_reads_back() {
+        let config = Sample { latent_dim: 5, ..Sample::default() };
+        let text = identity(&config).unwrap();
+        assert!(!text.contains("device"));
+        assert_eq!(from_identity::<Sample>("x", &text).unwrap().latent_dim, 5);
+    }
+}

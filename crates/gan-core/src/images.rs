@@ -1,0 +1,202 @@
+//! Pictures from files: found, decoded under limits, brought to one size and to RGB.
+//!
+//! Rules, the same everywhere: the format is told by content, not by name; EXIF orientation is
+//! applied; grey becomes three equal channels; alpha is composited on white; 16 bits a channel
+//! become 8; the first frame of an animation counts. The shorter side is resized to the target with
+//! an antialiased triangle filter (PyTorch's `Resize` with antialiasing), then the centre is cropped.
+
+use crate::failure::{Kind, at_path, failure};
+use anyhow::Result;
+use image::metadata::Orientation;
+use image::{DynamicImage, ImageDecoder, ImageReader, RgbImage};
+use std::path::{Path, PathBuf};
+
+/// Largest width and height that is decoded, in pixels.
+const MAX_SIDE: u32 = 20_000;
+/// Most memory that one picture may take while it is decoded, in bytes.
+const MAX_ALLOCATION: u64 = 512 << 20;
+
+/// File endings that count as pictures.
+const ENDINGS: [&str; 6] = ["png", "jpg", "jpeg", "webp", "bmp", "gif"];
+
+/// Every picture file under `folder`, at any depth, in path order. Hidden files and folders (and
+/// macOS's `__MACOSX`) are passed over; links to folders are not followed.
+///
+/// # Errors
+/// A [`Kind::Data`] failure when the folder cannot be read or holds no picture.
+pub fn list(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    let mut waiting = vec![folder.to_owned()];
+    while let Some(place) = waiting.pop() {
+        let entries = std::fs::read_dir(&place)
+            .map_err(|error| at_path(Kind::Data, "read the folder", &place, &error))?;
+        for entry in entries {
+            let entry = entry.map_err(|error| at_path(Kind::Data, "read", &place, &error))?;
+            let name = entry.file_name();
+            let name = name.to_string_lossy();
+            if name.starts_with('.') || name == "__MACOSX" {
+                continue;
+            }
+            let path = entry.path();
+            if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                waiting.push(path);
+            } else if has_picture_ending(&path) {
+                found.push(path);
+            }
+        }
+    }
+    found.sort();
+    if found.is_empty() {
+        return Err(failure(
+            Kind::Data,
+            format!(
+                "there are no pictures under {}; expected files ending in {} at any depth",
+                folder.display(),
+                ENDINGS.join(", ")
+            ),
+        ));
+    }
+    Ok(found)
+}
+
+fn has_picture_ending(path: &Path) -> bool {
+    path.extension()
+        .and_then(|ending| ending.to_str())
+        .is_some_and(|ending| ENDINGS.contains(&ending.to_ascii_lowercase().as_str()))
+}
+
+/// Decodes a picture under limits, upright.
+///
+/// # Errors
+/// A [`Kind::Data`] failure that names the file when it is missing, broken or too large.
+pub fn read(path: &Path) -> Result<DynamicImage> {
+    let refuse = |what: String| failure(Kind::Data, format!("{}: {what}", path.display()));
+    let mut reader = ImageReader::open(path)
+        .map_err(|error| at_path(Kind::Data, "open", path, &error))?
+        .with_guessed_format()
+        .map_err(|error| at_path(Kind::Data, "read", path, &error))?;
+    let mut limits = image::Limits::default();
+    limits.max_image_width = Some(MAX_SIDE);
+    limits.max_image_height = Some(MAX_SIDE);
+    limits.max_alloc = Some(MAX_ALLOCATION);
+    reader.limits(limits);
+    let mut decoder = reader
+        .into_decoder()
+        .map_err(|error| refuse(format!("not a readable picture: {error}")))?;
+    let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
+    let mut picture = DynamicImage::from_decoder(decoder)
+        .map_err(|error| refuse(format!("not a readable picture: {error}")))?;
+    if picture.width() == 0 || picture.height() == 0 {
+        return Err(refuse("the picture is empty".to_owned()));
+    }
+    picture.apply_orientation(orientation);
+    Ok(picture)
+}
+
+/// Eight bits a channel, three channels, alpha composited on white.
+pub fn to_rgb(picture: &DynamicImage) -> RgbImage {
+    if !picture.color().has_alpha() {
+        return picture.to_rgb8();
+    }
+    let with_alpha = picture.to_rgba8();
+    let mut out = RgbImage::new(with_alpha.width(), with_alpha.height());
+    for (pixel, source) in out.pixels_mut().zip(with_alpha.pixels()) {
+        let [red, green, blue, alpha] = source.0.map(u32::from);
+        let mix = |value: u32| ((value * alpha + 255 * (255 - alpha) + 127) / 255) as u8;
+        pixel.0 = [mix(red), mix(green), mix(blue)];
+    }
+    out
+}
+
+/// Resizes the shorter side to `size` and crops the centre to `size` x `size`.
+pub fn square(picture: &RgbImage, size: u32) -> RgbImage {
+    let (width, height) = picture.dimensions();
+    let shorter = width.min(height);
+    let scaled = |side: u32| {
+        let side = f64::from(side) * f64::from(size) / f64::from(shorter);
+        (side.round() as u32).max(size)
+    };
+    let (new_width, new_height) = (scaled(width), scaled(height));
+    let resized = if (new_width, new_height) == (width, height) {
+        picture.clone()
+    } else {
+        let filter = image::imageops::FilterType::Triangle;
+        image::imageops::resize(picture, new_width, new_height, filter)
+    };
+    let (left, top) = ((new_width - size) / 2, (new_height - size) / 2);
+    image::imageops::crop_imm(&resized, left, top, size, size).to_image()
+}
+
+/// Turns a planar picture with values in [-1, 1] into eight-bit RGB; one channel becomes grey.
+/// `values` holds `channels * height * width` numbers; those outside [-1, 1] are clamped.
+pub fn from_unit(values: &[f32], channels: usize, height: usize, width: usize) -> RgbImage {
+    let plane = height * width;
+    RgbImage::from_fn(width as u32, height as u32, |x, y| {
+        let at = y as usize * width + x as usize;
+        let byte = |channel: usize| {
+            let value = values[(channel % channels) * plane + at];
+            ((value.clamp(-1.0, 1.0) + 1.0) * 127.5).round() as u8
+        };
+        image::Rgb([byte(0), byte(1), byte(2)])
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use image::{ImageBuffer, Luma, Rgba};
+
+    fn folder() -> tempfile::TempDir {
+        tempfile::tempdir().unwrap()
+    }
+
+    #[test]
+    fn every_kind_of_picture_becomes_rgb() {
+        let folder = folder();
+        let place = |name: &str| folder.path().join(name);
+        let deep = ImageBuffer::from_pixel(5, 4, Luma([40_000u16]));
+        DynamicImage::ImageLuma16(deep).save(place("deep.png")).unwrap();
+        let clear = ImageBuffer::from_pixel(5, 4, Rgba([255u8, 0, 0, 0]));
+        DynamicImage::ImageRgba8(clear).save(place("clear.png")).unwrap();
+        let plain = RgbImage::from_pixel(5, 4, image::Rgb([1, 2, 3]));
+        plain.save(place("plain.bmp")).unwrap();
+        std::fs::rename(place("plain.bmp"), place("plain.jpg")).unwrap();
+        let pixel = |name: &str| to_rgb(&read(&place(name)).unwrap()).get_pixel(0, 0).0;
+        assert_eq!(pixel("deep.png"), [156; 3]);
+        assert_eq!(pixel("clear.png"), [255; 3], "composited on white");
+        assert_eq!(pixel("plain.jpg"), [1, 2, 3], "told by content");
+    }
+
+    #[test]
+    fn broken_files_are_named() {
+        let folder = folder();
+        let place = folder.path().join("broken.png");
+        for content in [&b""[..], b"<html>not found</html>", b"\x89PNG\r\n\x1a\n\0\0"] {
+            std::fs::write(&place, content).unwrap();
+            let error = read(&place).unwrap_err().to_string();
+            assert!(error.contains("broken.png"), "{error}");
+        }
+        let empty = folder.path().join("none");
+        std::fs::create_dir(&empty).unwrap();
+        assert!(list(&empty).unwrap_err().to_string().contains("no pictures"));
+    }
+
+    #[test]
+    fn a_square_is_cut_from_the_centre() {
+        let wide = RgbImage::from_fn(90, 30, |x, _| {
+            if (30..60).contains(&x) { image::Rgb([200; 3]) } else { image::Rgb([0; 3]) }
+        });
+        let cut = square(&wide, 30);
+        assert_eq!(cut.dimensions(), (30, 30));
+        assert!(cut.pixels().all(|pixel| pixel.0 == [200; 3]));
+        assert_eq!(square(&wide, 7).dimensions(), (7, 7));
+        assert_eq!(square(&RgbImage::new(1, 1), 8).dimensions(), (8, 8));
+    }
+
+    #[test]
+    fn unit_values_become_bytes() {
+        let picture = from_unit(&[-1.0, 1.0, 0.0, 5.0], 1, 2, 2);
+        let bytes: Vec<u8> = picture.pixels().map(|pixel| pixel.0[0]).collect();
+        assert_eq!(bytes, [0, 255, 128, 255]);
+    }
+}

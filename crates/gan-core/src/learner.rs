@@ -1,0 +1,315 @@
+//! A network with what moves it, and a running average of a network.
+
+use crate::checkpoint::{Checkpoint, PartFile};
+use crate::failure::{Kind, failure};
+use crate::optimizer::{Optimizer, Rule, Schedule};
+use crate::stage::At;
+use crate::weights::{self, HostTensor, Network, Tensors, WeightFile};
+use anyhow::{Context, Result};
+use burn::module::{Module, ModuleMapper, Param};
+use burn::tensor::{Gradients, Tensor};
+use std::collections::BTreeMap;
+
+/// A network with the optimizer and the schedule that move it. No other player's step can.
+#[derive(Debug, Clone)]
+pub struct Learner<M: Network> {
+    // `None` only inside `apply` and `map`, so that parameters are moved and not copied.
+    network: Option<M>,
+    // The file name of every float tensor, in the order in which burn visits them.
+    names: Vec<String>,
+    optimizer: Optimizer,
+    schedule: Schedule,
+    learning_rate: f64,
+}
+
+/// What a step of a [`Learner`] did.
+#[derive(Debug, Clone)]
+pub struct Moved {
+    /// The learning rate that was used.
+    pub learning_rate: f64,
+    /// The L2 norm of the whole gradient, `[1]`; read only on steps that are logged.
+    pub gradient_norm: Option<Tensor<1>>,
+}
+
+impl<M: Network> Learner<M> {
+    /// A learner for `network`, which is on an autodiff device.
+    pub fn new(network: M, rule: Rule, learning_rate: f64, schedule: Schedule) -> Self {
+        Self {
+            names: weights::names(&network),
+            network: Some(network),
+            optimizer: Optimizer::new(rule),
+            schedule,
+            learning_rate,
+        }
+    }
+
+    /// The network, on its autodiff device.
+    pub fn network(&self) -> &M {
+        match &self.network {
+            Some(network) => network,
+            None => unreachable!("a learner always holds its network between calls"),
+        }
+    }
+
+    /// The same network without gradients of its own, for the other player's step: gradients flow
+    /// through it to its input, none are computed for its weights.
+    pub fn still(&self) -> M {
+        self.network().clone().no_grad()
+    }
+
+    /// A copy without autodiff, for sampling.
+    pub fn snapshot(&self) -> M {
+        self.network().valid()
+    }
+
+    /// How many steps were taken.
+    pub fn updates(&self) -> u64 {
+        self.optimizer.updates()
+    }
+
+    /// Backpropagates `loss` (`[1]`) and takes one step on this network alone.
+    pub fn descend(&mut self, loss: Tensor<1>, at: &At) -> Moved {
+        let mut gradients = loss.backward();
+        self.apply(&mut gradients, at)
+    }
+
+    /// The step alone, for gradients that were accumulated, clipped or shared. Parameters without a
+    /// gradient stay where they are.
+    pub fn apply(&mut self, gradients: &mut Gradients, at: &At) -> Moved {
+        struct Mover<'a> {
+            names: std::slice::Iter<'a, String>,
+            gradients: &'a mut Gradients,
+            optimizer: &'a mut Optimizer,
+            learning_rate: f64,
+            momentum: f64,
+            wants_norm: bool,
+            squares: Vec<Tensor<1>>,
+        }
+        impl ModuleMapper for Mover<'_> {
+            fn map_float<const D: usize>(
+                &mut self,
+                parameter: Param<Tensor<D>>,
+            ) -> Param<Tensor<D>> {
+                let (id, tensor, mapper) = parameter.consume();
+                let name = self.names.next().map_or("", String::as_str);
+                let Some(gradient) = tensor.grad_remove(self.gradients) else {
+                    return Param::from_mapped_value(id, tensor, mapper);
+                };
+                if self.wants_norm {
+                    let squares = gradient.clone() * gradient.clone();
+                    self.squares.push(squares.sum());
+                }
+                let moved = self.optimizer.moved(
+                    name,
+                    tensor.inner(),
+                    gradient,
+                    self.learning_rate,
+                    self.momentum,
+                );
+                Param::from_mapped_value(id, Tensor::from_inner(moved).require_grad(), mapper)
+            }
+        }
+        let learning_rate = self
+            .schedule
+            .learning_rate(self.learning_rate, at.step, at.total);
+        self.optimizer.begin();
+        let network = self.network.take();
+        let mut mover = Mover {
+            names: self.names.iter(),
+            gradients,
+            optimizer: &mut self.optimizer,
+            learning_rate,
+            momentum: self.schedule.momentum(at.step),
+            wants_norm: at.logged,
+            squares: Vec::new(),
+        };
+        self.network = network.map(|network| network.map(&mut mover));
+        let gradient_norm = mover
+            .squares
+            .into_iter()
+            .reduce(|sum, square| sum + square)
+            .map(Tensor::sqrt);
+        Moved {
+            learning_rate,
+            gradient_norm,
+        }
+    }
+
+    /// Changes the network outside an optimizer step, as weight clipping does.
+    pub fn map(&mut self, change: impl FnOnce(M) -> M) {
+        self.network = self.network.take().map(change);
+    }
+
+    /// Replaces the weights, as fine-tuning from another checkpoint does.
+    ///
+    /// # Errors
+    /// As [`weights::check`]; nothing is changed then.
+    pub fn load_weights(&mut self, tensors: &Tensors) -> Result<()> {
+        let network = weights::apply(fresh(self.network()), tensors)?;
+        self.network = Some(network);
+        Ok(())
+    }
+}
+
+/// A copy that shares no running statistics with the original: burn's `clone` does share them.
+fn fresh<M: Module>(network: &M) -> M {
+    network.valid().train()
+}
+
+impl<M: Network> Checkpoint for Learner<M> {
+    fn files(&self) -> Vec<PartFile> {
+        let updates = self.optimizer.updates().to_string();
+        vec![
+            PartFile::weights(weights::collect(self.network())),
+            PartFile {
+                suffix: "_optimizer",
+                tensors: self.optimizer.state(),
+                metadata: BTreeMap::from([("updates".to_owned(), updates)]),
+            },
+        ]
+    }
+
+    fn restore(&mut self, read: &mut dyn FnMut(&str) -> Result<WeightFile>) -> Result<()> {
+        let file = read("")?;
+        let network = weights::apply(fresh(self.network()), &file.tensors)?;
+        let optimizer = read("_optimizer").context("the optimizer is needed to resume")?;
+        let updates = optimizer
+            .metadata
+            .get("updates")
+            .and_then(|text| text.parse().ok())
+            .ok_or_else(|| {
+                failure(
+                    Kind::Checkpoint,
+                    "the optimizer file lacks its number of updates",
+                )
+            })?;
+        let device = network
+            .devices()
+            .into_iter()
+            .next()
+            .unwrap_or_default()
+            .without_autodiff();
+        let mut restored = self.optimizer.clone();
+        restored.restore(optimizer.tensors, updates, &device)?;
+        for (name, shape) in restored.shapes() {
+            // Optimizer tensors are in burn's layout: a linear weight is the transpose of the file's.
+            let fits = file.tensors.get(name).is_some_and(|tensor: &HostTensor| {
+                let reversed: Vec<usize> = tensor.shape.iter().rev().copied().collect();
+                tensor.shape == *shape || (shape.len() == 2 && reversed == *shape)
+            });
+            if !fits {
+                return Err(failure(
+                    Kind::Checkpoint,
+                    format!("the optimizer has state {shape:?} for {name}, the network does not"),
+                ));
+            }
+        }
+        self.network = Some(network);
+        self.optimizer = restored;
+        Ok(())
+    }
+}
+
+/// A running average of a network: `average = decay * average + (1 - decay) * network` for the
+/// weights, a copy of the newest for the running statistics (Yazici et al. 2019, arXiv 1806.04498).
+///
+/// A decay of 0 keeps no average: the network itself is then used.
+#[derive(Debug, Clone)]
+pub struct Ema<M: Network> {
+    network: M,
+    decay: f64,
+}
+
+impl<M: Network> Ema<M> {
+    /// An average that starts at `network`.
+    pub fn new(network: &M, decay: f64) -> Self {
+        Self {
+            network: network.valid(),
+            decay,
+        }
+    }
+
+    /// The average, without autodiff: for sampling.
+    pub fn network(&self) -> &M {
+        &self.network
+    }
+
+    /// Moves the average towards `network`, after its step `updates` (counted from 1). As in
+    /// TensorFlow's `ExponentialMovingAverage`, early steps use the smaller decay
+    /// `(1 + updates) / (10 + updates)`, so that the random start does not linger.
+    pub fn follow(&mut self, network: &M, updates: u64) {
+        if self.decay <= 0.0 {
+            self.network = network.valid();
+            return;
+        }
+        let warm = (1.0 + updates as f64) / (10.0 + updates as f64);
+        let decay = self.decay.min(warm);
+        let mut newest = Vec::new();
+        struct Reader<'a>(&'a mut Vec<Tensor<1>>);
+        impl burn::module::ModuleVisitor for Reader<'_> {
+            fn visit_float<const D: usize>(&mut self, parameter: &Param<Tensor<D>>) {
+                let tensor = parameter.val().inner();
+                let count = tensor.dims().iter().product::<usize>();
+                self.0.push(tensor.reshape([count]));
+            }
+        }
+        network.visit(&mut Reader(&mut newest));
+        newest.reverse();
+        struct Averager {
+            path: Vec<String>,
+            newest: Vec<Tensor<1>>,
+            decay: f64,
+        }
+        impl ModuleMapper for Averager {
+            fn enter_module(&mut self, name: &str, _container: &str) {
+                self.path.push(name.to_owned());
+            }
+            fn exit_module(&mut self, _name: &str, _container: &str) {
+                self.path.pop();
+            }
+            fn map_float<const D: usize>(
+                &mut self,
+                parameter: Param<Tensor<D>>,
+            ) -> Param<Tensor<D>> {
+                let (id, average, mapper) = parameter.consume();
+                let Some(newest) = self.newest.pop() else {
+                    return Param::from_mapped_value(id, average, mapper);
+                };
+                let newest = newest.reshape(average.dims());
+                let is_buffer = self
+                    .path
+                    .last()
+                    .is_some_and(|leaf| leaf.starts_with("running_"));
+                let value = if is_buffer {
+                    newest
+                } else {
+                    average.mul_scalar(self.decay) + newest.mul_scalar(1.0 - self.decay)
+                };
+                Param::from_mapped_value(id, value, mapper)
+            }
+        }
+        let mut averager = Averager {
+            path: Vec::new(),
+            newest,
+            decay,
+        };
+        // `valid` gives the average its own running statistics, whatever else holds a clone.
+        self.network = self.network.valid().map(&mut averager);
+    }
+
+    /// Starts again from `network`.
+    pub fn reset(&mut self, network: &M) {
+        self.network = network.valid();
+    }
+}
+
+impl<M: Network> Checkpoint for Ema<M> {
+    fn files(&self) -> Vec<PartFile> {
+        vec![PartFile::weights(weights::collect(&self.network))]
+    }
+
+    fn restore(&mut self, read: &mut dyn FnMut(&str) -> Result<WeightFile>) -> Result<()> {
+        self.network = weights::apply(self.network.valid(), &read("")?.tensors)?;
+        Ok(())
+    }
+}

@@ -1,0 +1,30 @@
+//! What every GAN of the workspace shares.
+//!
+//! The border between this crate and an architecture is one batch: [`stage::fit`] decides when
+//! things happen and what is kept, a [`stage::Stage`] decides what one batch does to which network,
+//! and a [`stage::Source`] what a batch is. A [`learner::Learner`] is a network with the optimizer
+//! that moves it. Nothing here names an architecture.
+
+pub mod animation;
+pub mod augment;
+pub mod checkpoint;
+pub mod command;
+pub mod config;
+pub mod console;
+pub mod device;
+pub mod failure;
+pub mod images;
+pub mod init;
+pub mod latent;
+pub mod layers;
+pub mod learner;
+pub mod located;
+pub mod loss;
+pub mod optimizer;
+pub mod picture;
+pub mod random;
+pub mod report;
+pub mod run;
+pub mod stage;
+pub mod tensorboard;
+pub mod weights;

@@ -1,0 +1,157 @@
+//! What `--checkpoint` may name, and the weights found there.
+
+use crate::checkpoint::{Saved, newest};
+use crate::failure::{Kind, failure};
+use crate::run;
+use crate::weights::{self, WeightFile};
+use anyhow::Result;
+use std::path::{Path, PathBuf};
+
+/// Weights with the place they came from.
+#[derive(Debug, Clone)]
+pub struct Located {
+    /// The file.
+    pub path: PathBuf,
+    /// Its content.
+    pub file: WeightFile,
+    /// Things to tell the user, such as a damaged newer checkpoint.
+    pub warnings: Vec<String>,
+}
+
+impl Located {
+    /// The configuration in the metadata, when the file was written by this workspace.
+    pub fn config(&self) -> Option<&str> {
+        self.file.metadata.get("config").map(String::as_str)
+    }
+
+    /// Refuses a file that says it is of another architecture or another network.
+    ///
+    /// # Errors
+    /// A [`Kind::Checkpoint`] failure in one sentence.
+    pub fn expect(self, word: &str, networks: &[&str]) -> Result<Self> {
+        let says = |key: &str| self.file.metadata.get(key).map(String::as_str);
+        let other_word = says("architecture").filter(|found| *found != word);
+        let other_network = says("network").filter(|found| !networks.contains(found));
+        if let Some(found) = other_word {
+            return Err(failure(
+                Kind::Checkpoint,
+                format!(
+                    "{} is a checkpoint of {found}, not of {word}",
+                    self.path.display()
+                ),
+            ));
+        }
+        if let Some(found) = other_network {
+            return Err(failure(
+                Kind::Checkpoint,
+                format!(
+                    "{} holds a {found}; wanted: {}",
+                    self.path.display(),
+                    networks.join(" or ")
+                ),
+            ));
+        }
+        Ok(self)
+    }
+}
+
+/// Finds the step folder that `place` means: itself, a stage's newest, a run's newest.
+///
+/// # Errors
+/// A [`Kind::Checkpoint`] failure that says what is missing.
+pub fn step_folder(place: &Path, stages: &[&str]) -> Result<(Saved, Vec<String>)> {
+    if place.join("manifest.json").is_file() {
+        return Ok((Saved::open(place)?, Vec::new()));
+    }
+    if place.file_name().is_some_and(|name| name == "latest")
+        && let Some(stage) = place.parent()
+        && let Some(found) = newest(stage)?
+    {
+        return Ok(found);
+    }
+    let candidates = stages
+        .iter()
+        .map(|stage| place.join("checkpoints").join(stage))
+        .chain([place.to_owned()]);
+    for folder in candidates {
+        if let Some(found) = newest(&folder)? {
+            return Ok(found);
+        }
+    }
+    Err(failure(
+        Kind::Checkpoint,
+        format!(
+            "{} holds no checkpoint: expected a run, a step folder, a .safetensors or a .pth",
+            place.display()
+        ),
+    ))
+}
+
+/// Finds weights: `checkpoint` is a run (path, or name under `<out>/<word>`), a step folder, a
+/// safetensors or a PyTorch file; without it the newest run of `word` is meant. In a step folder the
+/// first of `networks` that exists is read. `stages` are tried in order.
+///
+/// # Errors
+/// A [`Kind::Checkpoint`] or [`Kind::Usage`] failure that says what was looked for.
+pub fn find(
+    checkpoint: Option<&Path>,
+    out: &Path,
+    word: &str,
+    stages: &[&str],
+    networks: &[&str],
+) -> Result<Located> {
+    let place = match checkpoint {
+        Some(place) if place.exists() || place.file_name().is_some_and(|n| n == "latest") => {
+            place.to_owned()
+        }
+        Some(place) => run::find(out, word, Some(&place.to_string_lossy())).map_err(|_| {
+            failure(
+                Kind::Checkpoint,
+                format!(
+                    "{} does not exist: --checkpoint takes a run, a step folder, a .safetensors \
+                     or a .pth",
+                    place.display()
+                ),
+            )
+        })?,
+        None => run::find(out, word, None)?,
+    };
+    if place.is_file() && place.file_name().is_none_or(|name| name != "latest") {
+        let file = weights::read(&place)?;
+        return Located {
+            path: place,
+            file,
+            warnings: Vec::new(),
+        }
+        .expect(word, networks);
+    }
+    let (saved, warnings) = step_folder(&place, stages)?;
+    if saved.manifest.architecture != word {
+        return Err(failure(
+            Kind::Checkpoint,
+            format!(
+                "{} is a checkpoint of {}, not of {word}",
+                saved.path.display(),
+                saved.manifest.architecture
+            ),
+        ));
+    }
+    for network in networks {
+        let path = saved.path.join(format!("{network}.safetensors"));
+        if path.is_file() {
+            return Ok(Located {
+                file: saved.read(network, "")?,
+                path,
+                warnings,
+            });
+        }
+    }
+    Err(failure(
+        Kind::Checkpoint,
+        format!(
+            "{} holds none of: {}",
+            saved.path.display(),
+            networks.join(", ")
+        ),
+    ))
+}

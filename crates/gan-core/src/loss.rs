@@ -1,0 +1,117 @@
+//! Adversarial losses on logits (the discriminator's output before its sigmoid).
+//!
+//! Written with `log sigmoid`, which stays finite at any logit. Every loss is a mean over the
+//! batch, of shape `[1]`.
+
+use burn::tensor::{Tensor, activation::log_sigmoid};
+
+/// Which loss the generator minimises (Goodfellow et al. 2014, section 3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum GeneratorLoss {
+    /// `-E log D(G(z))`: a strong gradient while the discriminator wins.
+    NonSaturating,
+    /// `E log(1 - D(G(z)))`: the minimax game itself; its gradient vanishes as D(G(z)) -> 0.
+    Saturating,
+}
+
+impl GeneratorLoss {
+    /// The loss of the generator for the logits of its samples.
+    ///
+    /// # Shapes
+    /// - `fake`: any; result `[1]`
+    pub fn of<const D: usize>(self, fake: Tensor<D>) -> Tensor<1> {
+        match self {
+            Self::NonSaturating => log_sigmoid(fake).mean().neg(),
+            Self::Saturating => log_sigmoid(fake.neg()).mean(),
+        }
+    }
+}
+
+/// Binary cross-entropy of logits against one target for all of them, in [0, 1].
+///
+/// # Shapes
+/// - `logits`: any; result `[1]`
+pub fn binary_cross_entropy<const D: usize>(logits: Tensor<D>, target: f64) -> Tensor<1> {
+    let positive = |logits: Tensor<D>| log_sigmoid(logits).mean().mul_scalar(-target);
+    let negative = |logits: Tensor<D>| log_sigmoid(logits.neg()).mean().mul_scalar(target - 1.0);
+    if target >= 1.0 {
+        positive(logits)
+    } else if target <= 0.0 {
+        negative(logits)
+    } else {
+        positive(logits.clone()) + negative(logits)
+    }
+}
+
+/// The discriminator's loss: reals against `real_target` (1, or less with one-sided label
+/// smoothing: Salimans et al. 2016, section 3.4) plus fakes against 0.
+///
+/// # Shapes
+/// - `real`, `fake`: any; result `[1]`
+pub fn discriminator_loss<const D: usize>(
+    real: Tensor<D>,
+    fake: Tensor<D>,
+    real_target: f64,
+) -> Tensor<1> {
+    binary_cross_entropy(real, real_target) + binary_cross_entropy(fake, 0.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use burn::tensor::{Device, activation::sigmoid};
+
+    fn logits(device: &Device) -> Tensor<1> {
+        Tensor::from_data([-1.0f32, 0.0, 3.0], device)
+    }
+
+    fn value(tensor: Tensor<1>) -> f64 {
+        f64::from(tensor.into_scalar::<f32>())
+    }
+
+    #[test]
+    fn values_by_hand() {
+        // log(1 + e^-a) for a = -1, 0, 3: 1.3132617, 0.6931472, 0.0485874.
+        let device = Device::flex();
+        let one = (1.3132617 + std::f64::consts::LN_2 + 0.0485874) / 3.0;
+        let zero = one + (-1.0 + 0.0 + 3.0) / 3.0;
+        let close = |a: f64, b: f64| assert!((a - b).abs() < 1e-6, "{a} {b}");
+        close(value(binary_cross_entropy(logits(&device), 1.0)), one);
+        close(value(binary_cross_entropy(logits(&device), 0.0)), zero);
+        let smooth = 0.9 * one + 0.1 * zero;
+        close(value(binary_cross_entropy(logits(&device), 0.9)), smooth);
+        close(value(GeneratorLoss::NonSaturating.of(logits(&device))), one);
+        close(value(GeneratorLoss::Saturating.of(logits(&device))), -zero);
+        let both = discriminator_loss(logits(&device), logits(&device), 0.9);
+        close(value(both), smooth + zero);
+    }
+
+    #[test]
+    fn gradients_by_hand_even_at_zero() {
+        // d/da of -log sigmoid(a) is -(1 - sigmoid(a)); of log(1 - sigmoid(a)) it is -sigmoid(a).
+        let device = Device::flex();
+        let probabilities: Vec<f32> = sigmoid(logits(&device)).into_data().iter::<f32>().collect();
+        for loss in [GeneratorLoss::NonSaturating, GeneratorLoss::Saturating] {
+            let input = Tensor::from_inner(logits(&device)).require_grad();
+            let gradients = loss.of(input.clone()).backward();
+            let gradient: Vec<f32> = input.grad(&gradients).unwrap().into_data().iter::<f32>().collect();
+            for (gradient, p) in gradient.iter().zip(&probabilities) {
+                let expected = match loss {
+                    GeneratorLoss::NonSaturating => -(1.0 - p) / 3.0,
+                    GeneratorLoss::Saturating => -p / 3.0,
+                };
+                assert!((gradient - expected).abs() < 1e-6, "{loss:?} {gradient} {expected}");
+            }
+        }
+    }
+
+    #[test]
+    fn huge_logits_stay_finite() {
+        let device = Device::flex();
+        let huge = Tensor::<1>::from_data([-1e4f32, 1e4], &device);
+        for target in [0.0, 0.9, 1.0] {
+            assert!(value(binary_cross_entropy(huge.clone(), target)).is_finite());
+        }
+    }
+}

@@ -1,0 +1,630 @@
+//! A run folder: everything about one training, written so that it explains itself.
+//!
+//! ```text
+//! runs/<word>/<name>/
+//!   config.toml            everything, re-runnable with --config
+//!   metrics.jsonl          one object a line
+//!   tensorboard/           the same as event files
+//!   samples/               reals.png, step_00000000.png ... from fixed noise, training.gif
+//!   checkpoints/<stage>/   step_00010000/ ..., latest
+//!   report.html            one file, no server: curves, samples over time, configuration
+//! ```
+
+use crate::checkpoint::{self, Identity, PartFile, Saved};
+use crate::console::{Console, Voice};
+use crate::failure::{Kind, at_path, failure};
+use crate::stage::{Plan, Stage, Window};
+use crate::tensorboard::EventWriter;
+use crate::{animation, report, weights};
+use anyhow::{Context, Result};
+use image::RgbImage;
+use serde_json::{Map, Value};
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Instant;
+
+static INTERRUPTS: AtomicU32 = AtomicU32::new(0);
+
+/// Makes Ctrl-C (and SIGTERM) ask a training to stop after its step; a second one ends the process
+/// at once, with exit code 130.
+pub fn listen_for_interrupts() {
+    // An error means that a handler is installed already: that one serves.
+    let _ = ctrlc::set_handler(|| {
+        if INTERRUPTS.fetch_add(1, Ordering::SeqCst) > 0 {
+            std::process::exit(130);
+        }
+    });
+}
+
+/// One training in one folder; no other process trains there while this value lives.
+#[derive(Debug)]
+pub struct Run {
+    folder: PathBuf,
+    word: String,
+    console: Console,
+    notes: Vec<String>,
+    events: Option<EventWriter>,
+    // Held for its advisory lock, which the system releases even after kill -9.
+    _lock: std::fs::File,
+    began: Instant,
+    // Seconds of the run before this process.
+    earlier: f64,
+    first_step: u64,
+    estimated: bool,
+    checkpoint_bytes: u64,
+}
+
+/// The folder of runs of an architecture, `<out>/<word>`.
+pub fn home(out: &Path, word: &str) -> PathBuf {
+    out.join(word)
+}
+
+/// Every run of an architecture, the newest last (by the time of its config.toml, then by name).
+pub fn list(out: &Path, word: &str) -> Vec<PathBuf> {
+    let mut runs: Vec<_> = std::fs::read_dir(home(out, word))
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|entry| {
+            let config = entry.path().join("config.toml").metadata().ok()?;
+            Some((config.modified().ok()?, entry.path()))
+        })
+        .collect();
+    runs.sort();
+    runs.into_iter().map(|(_, path)| path).collect()
+}
+
+/// Finds a run by name under `<out>/<word>`, by path, or the newest when `name` is `None`.
+///
+/// # Errors
+/// A [`Kind::Usage`] failure that lists the runs that exist.
+pub fn find(out: &Path, word: &str, name: Option<&str>) -> Result<PathBuf> {
+    let runs = list(out, word);
+    let Some(name) = name.filter(|name| !name.is_empty()) else {
+        return runs.last().cloned().ok_or_else(|| {
+            failure(
+                Kind::Usage,
+                format!(
+                    "there is no run of {word} under {}: train one with `{word} train`, or say \
+                     where with --out or --checkpoint",
+                    out.display()
+                ),
+            )
+        });
+    };
+    for candidate in [home(out, word).join(name), PathBuf::from(name)] {
+        if candidate.join("config.toml").is_file() {
+            return Ok(candidate);
+        }
+    }
+    let names: Vec<_> = runs
+        .iter()
+        .filter_map(|run| run.file_name().map(|name| name.to_string_lossy().into_owned()))
+        .collect();
+    Err(failure(
+        Kind::Usage,
+        format!(
+            "there is no run {name} of {word} under {}; there are: {}",
+            out.display(),
+            if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+        ),
+    ))
+}
+
+fn lock(folder: &Path) -> Result<std::fs::File> {
+    let place = folder.join("lock");
+    let mut file = std::fs::OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .read(true)
+        .write(true)
+        .open(&place)
+        .map_err(|error| at_path(Kind::Disk, "open", &place, &error))?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(std::fs::TryLockError::WouldBlock) => {
+            let owner = std::fs::read_to_string(&place).unwrap_or_default();
+            return Err(failure(
+                Kind::Disk,
+                format!(
+                    "another process ({}) is training in {}; wait for it, or choose another --name",
+                    owner.trim(),
+                    folder.display()
+                ),
+            ));
+        }
+        // A file system without locks: training there still works, unguarded.
+        Err(std::fs::TryLockError::Error(_)) => {}
+    }
+    let _ = file.set_len(0);
+    let _ = writeln!(file, "process {}", std::process::id());
+    Ok(file)
+}
+
+impl Run {
+    /// Makes a new run folder `<out>/<word>/<name>` (`001`, `002`, ... without a name) and writes
+    /// its configuration.
+    ///
+    /// # Errors
+    /// [`Kind::Usage`] when the folder holds a run already, [`Kind::Disk`] when it cannot be made.
+    pub fn create(
+        out: &Path,
+        word: &str,
+        name: Option<&str>,
+        config: &str,
+        voice: Voice,
+        notes: Vec<String>,
+    ) -> Result<Self> {
+        let home = home(out, word);
+        let folder = match name {
+            Some(name) => {
+                let plain = !name.is_empty()
+                    && !name.starts_with('.')
+                    && !name.contains(['/', '\\', '\0']);
+                if !plain {
+                    return Err(failure(
+                        Kind::Usage,
+                        format!("--name {name:?} is not a plain folder name"),
+                    ));
+                }
+                home.join(name)
+            }
+            None => (1..)
+                .map(|number| home.join(format!("{number:03}")))
+                .find(|folder| !folder.exists())
+                .unwrap_or_else(|| home.join("run")),
+        };
+        let occupied = std::fs::read_dir(&folder).is_ok_and(|mut entries| entries.next().is_some());
+        if occupied {
+            return Err(failure(
+                Kind::Usage,
+                format!(
+                    "{} exists: go on with `--resume {}`, or choose another --name",
+                    folder.display(),
+                    folder.file_name().unwrap_or_default().to_string_lossy()
+                ),
+            ));
+        }
+        std::fs::create_dir_all(&folder)
+            .map_err(|error| at_path(Kind::Disk, "create", &folder, &error))?;
+        let run = Self::open(folder, word, voice, notes)?;
+        weights::write_atomically(&run.folder.join("config.toml"), config.as_bytes())?;
+        Ok(run)
+    }
+
+    /// Opens an existing run folder to go on training in it, under its lock.
+    ///
+    /// # Errors
+    /// [`Kind::Disk`] when another process trains there.
+    pub fn open(folder: PathBuf, word: &str, voice: Voice, notes: Vec<String>) -> Result<Self> {
+        let lock = lock(&folder)?;
+        checkpoint::sweep(&folder);
+        checkpoint::sweep(&folder.join("samples"));
+        Ok(Self {
+            folder,
+            word: word.to_owned(),
+            console: Console::new(voice),
+            notes,
+            events: None,
+            _lock: lock,
+            began: Instant::now(),
+            earlier: 0.0,
+            first_step: 0,
+            estimated: false,
+            checkpoint_bytes: 0,
+        })
+    }
+
+    /// Where the run is.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// What it says.
+    pub fn console(&self) -> &Console {
+        &self.console
+    }
+
+    /// The command that goes on with this run.
+    pub fn resume_command(&self) -> String {
+        let name = self.folder.file_name().unwrap_or_default().to_string_lossy();
+        let home = self.folder.parent().and_then(Path::parent);
+        match home {
+            Some(out) if out != Path::new("runs") => format!(
+                "{} train --resume {name} --out {}",
+                self.word,
+                out.display()
+            ),
+            _ => format!("{} train --resume {name}", self.word),
+        }
+    }
+
+    fn stage_folder(&self, stage: &str) -> PathBuf {
+        self.folder.join("checkpoints").join(stage)
+    }
+
+    /// Loads the newest whole checkpoint of a stage into its parts and returns its step; 0 when
+    /// there is none.
+    ///
+    /// # Errors
+    /// [`Kind::Checkpoint`] when every checkpoint is damaged, or is of another configuration.
+    pub fn restore<S: Stage>(&mut self, stage: &mut S, plan: &Plan) -> Result<u64> {
+        let folder = self.stage_folder(S::NAME);
+        checkpoint::sweep(&folder);
+        let Some((saved, warnings)) = checkpoint::newest(&folder)? else {
+            return Ok(0);
+        };
+        for warning in warnings {
+            self.console.warn(&warning);
+        }
+        let manifest = &saved.manifest;
+        if manifest.architecture != self.word || manifest.config != plan.identity {
+            return Err(failure(
+                Kind::Checkpoint,
+                format!(
+                    "{} was written with another configuration:\n{}",
+                    saved.path.display(),
+                    difference(&manifest.config, &plan.identity)
+                ),
+            ));
+        }
+        if manifest.burn != checkpoint::BURN_VERSION {
+            self.console.warn(&format!(
+                "the checkpoint was written with burn {}; with {} the run goes on, but not bit for bit",
+                manifest.burn,
+                checkpoint::BURN_VERSION
+            ));
+        }
+        restore_parts(stage, &saved)?;
+        Ok(manifest.step)
+    }
+
+    /// Prepares the log for a stage that stands at `done`: rows and pictures past it are dropped.
+    ///
+    /// # Errors
+    /// [`Kind::Disk`] when the folder cannot be written.
+    pub fn begin_stage(&mut self, stage: &str, done: u64, plan: &Plan) -> Result<()> {
+        for folder in ["samples", "tensorboard"] {
+            let folder = self.folder.join(folder);
+            std::fs::create_dir_all(&folder)
+                .map_err(|error| at_path(Kind::Disk, "create", &folder, &error))?;
+        }
+        let folder = self.stage_folder(stage);
+        std::fs::create_dir_all(&folder)
+            .map_err(|error| at_path(Kind::Disk, "create", &folder, &error))?;
+        self.forget_after(stage, done)?;
+        self.events = Some(EventWriter::create(&self.folder.join("tensorboard"), done)?);
+        self.began = Instant::now();
+        self.first_step = done;
+        self.estimated = false;
+        if done >= plan.steps {
+            self.console.say(&format!(
+                "stage {stage} is finished at step {done}; raise --steps to train on"
+            ));
+        } else if done > 0 {
+            self.console.say(&format!(
+                "resuming {} at step {done} of {}",
+                self.folder.display(),
+                plan.steps
+            ));
+        } else {
+            self.console.say(&format!(
+                "training in {} for {} steps",
+                self.folder.display(),
+                plan.steps
+            ));
+        }
+        self.console.start(done, plan.steps);
+        Ok(())
+    }
+
+    /// Drops metric rows of `stage` after `done`, and torn lines, so that a resumed run has each
+    /// step once.
+    fn forget_after(&mut self, stage: &str, done: u64) -> Result<()> {
+        let place = self.folder.join("metrics.jsonl");
+        let Ok(text) = std::fs::read_to_string(&place) else {
+            return Ok(());
+        };
+        let mut kept = String::new();
+        for line in text.lines() {
+            let Ok(Value::Object(row)) = serde_json::from_str(line) else {
+                continue;
+            };
+            let step = row.get("step").and_then(Value::as_u64).unwrap_or(0);
+            if row.get("stage").and_then(Value::as_str) == Some(stage) && step > done {
+                continue;
+            }
+            if let Some(elapsed) = row.get("elapsed_s").and_then(Value::as_f64) {
+                self.earlier = elapsed;
+            }
+            kept.push_str(line);
+            kept.push('\n');
+        }
+        if kept != text {
+            weights::write_atomically(&place, kept.as_bytes())?;
+        }
+        Ok(())
+    }
+
+    /// Whether Ctrl-C was pressed.
+    pub fn interrupted(&self) -> bool {
+        INTERRUPTS.load(Ordering::SeqCst) > 0
+    }
+
+    /// Writes `samples/<name>.png`, or `samples/<name>_<step>.png`.
+    ///
+    /// # Errors
+    /// [`Kind::Disk`] when the picture cannot be written.
+    pub fn picture(&mut self, name: &str, step: Option<u64>, picture: &RgbImage) -> Result<()> {
+        let file = match step {
+            Some(step) => format!("{name}_{step:08}.png"),
+            None => format!("{name}.png"),
+        };
+        let bytes = png(picture)?;
+        weights::write_atomically(&self.folder.join("samples").join(file), &bytes)?;
+        if let Some(events) = &mut self.events {
+            let step = step.unwrap_or(0);
+            events.image(step, name, &bytes, picture.width(), picture.height())?;
+        }
+        Ok(())
+    }
+
+    /// Writes one log row: metrics.jsonl, TensorBoard, and a line or a message beside the bar.
+    pub(crate) fn log(
+        &mut self,
+        stage: &str,
+        step: u64,
+        epoch: f64,
+        values: &BTreeMap<&'static str, (f64, u64)>,
+        window: &Window,
+        plan: &Plan,
+    ) -> Result<()> {
+        let seconds = window.elapsed.as_secs_f64().max(1e-9);
+        let mut row: Vec<(&str, f64)> = values
+            .iter()
+            .map(|(name, (sum, count))| (*name, sum / *count as f64))
+            .collect();
+        row.push((
+            "images_per_second",
+            window.steps as f64 * plan.batch_size as f64 / seconds,
+        ));
+        row.push(("data_wait", window.waited.as_secs_f64() / seconds));
+        row.push(("epoch", epoch));
+        row.push(("elapsed_s", self.earlier + self.began.elapsed().as_secs_f64()));
+        let text: Vec<String> = row
+            .iter()
+            .filter(|(name, _)| !matches!(*name, "epoch" | "elapsed_s"))
+            .map(|(name, value)| format!("{name} {}", short(*value)))
+            .collect();
+        self.console
+            .status(&format!("step {step}/{}", plan.steps), &text.join("  "));
+        self.append(stage, step, &row)
+    }
+
+    /// Writes a row of values that were measured on samples.
+    pub(crate) fn measured(
+        &mut self,
+        stage: &str,
+        step: u64,
+        values: &[(&'static str, f64)],
+    ) -> Result<()> {
+        let text: Vec<String> = values
+            .iter()
+            .map(|(name, value)| format!("{name} {}", short(*value)))
+            .collect();
+        self.console
+            .say(&format!("step {step} samples: {}", text.join("  ")));
+        self.append(stage, step, values)
+    }
+
+    fn append(&mut self, stage: &str, step: u64, values: &[(&str, f64)]) -> Result<()> {
+        let mut row = Map::new();
+        row.insert("stage".to_owned(), stage.into());
+        row.insert("step".to_owned(), step.into());
+        for (name, value) in values {
+            row.insert((*name).to_owned(), (*value).into());
+        }
+        let line = Value::Object(row).to_string();
+        self.console.row(&line);
+        let place = self.folder.join("metrics.jsonl");
+        let append = || -> std::io::Result<()> {
+            let mut file = std::fs::OpenOptions::new()
+                .create(true)
+                .append(true)
+                .open(&place)?;
+            file.write_all(format!("{line}\n").as_bytes())
+        };
+        append().map_err(|error| at_path(Kind::Disk, "write", &place, &error))?;
+        if let Some(events) = &mut self.events {
+            for (name, value) in values {
+                events.scalar(step, &format!("{stage}/{name}"), *value as f32)?;
+            }
+            events.flush()?;
+        }
+        Ok(())
+    }
+
+    /// Moves the progress bar; after ten steps says how long the rest takes.
+    pub(crate) fn tick(&mut self, done: u64, plan: &Plan) {
+        self.console.tick(done);
+        let steps = done - self.first_step;
+        if steps == 10 && !self.estimated {
+            self.estimated = true;
+            let seconds = self.began.elapsed().as_secs_f64() / steps as f64;
+            let rest = seconds * (plan.steps - done) as f64;
+            let memory = peak_memory()
+                .map(|bytes| format!(", {} MB of memory so far", bytes / 1_000_000))
+                .unwrap_or_default();
+            self.console.say(&format!(
+                "{} a step: about {} for the remaining {} steps{memory}; up to {} checkpoints are kept",
+                duration(seconds),
+                duration(rest),
+                plan.steps - done,
+                plan.keep,
+            ));
+        }
+    }
+
+    /// Saves a checkpoint, drops surplus ones, and renews the report.
+    ///
+    /// # Errors
+    /// As [`checkpoint::save`].
+    pub fn save(
+        &mut self,
+        stage: &str,
+        step: u64,
+        plan: &Plan,
+        parts: &[(String, Vec<PartFile>)],
+    ) -> Result<()> {
+        let identity = Identity {
+            architecture: self.word.clone(),
+            stage: stage.to_owned(),
+            step,
+            seed: plan.seed,
+            config: plan.identity.clone(),
+            extra: plan.extra.clone(),
+        };
+        let folder = self.stage_folder(stage);
+        let saved = checkpoint::save(&folder, &identity, parts)?;
+        if self.checkpoint_bytes == 0 {
+            self.checkpoint_bytes = parts
+                .iter()
+                .flat_map(|(_, files)| files)
+                .flat_map(|file| file.tensors.values())
+                .map(|tensor| 4 * tensor.values.len() as u64)
+                .sum();
+            self.console.say(&format!(
+                "checkpoint {} ({} MB; --keep {})",
+                saved.display(),
+                self.checkpoint_bytes.div_ceil(1_000_000),
+                plan.keep
+            ));
+        }
+        let pinned = plan.trace.as_ref().map_or(Vec::new(), |_| vec![0]);
+        for warning in checkpoint::rotate(&folder, plan.keep, &pinned) {
+            self.console.warn(&warning);
+        }
+        self.write_report()
+    }
+
+    fn write_report(&self) -> Result<()> {
+        let name = self.folder.file_name().unwrap_or_default().to_string_lossy();
+        report::write(&self.folder, &format!("{} {name}", self.word), &self.notes)?;
+        Ok(())
+    }
+
+    /// Ends a stage: the animation of its samples, the report, and a last word.
+    ///
+    /// # Errors
+    /// [`Kind::Disk`] when they cannot be written.
+    pub fn end_stage(&mut self, _stage: &str, plan: &Plan) -> Result<()> {
+        self.console.finish();
+        self.animate()?;
+        self.write_report()?;
+        self.console.say(&format!(
+            "done: {} steps in {}. Look at {}",
+            plan.steps,
+            duration(self.earlier + self.began.elapsed().as_secs_f64()),
+            self.folder.join("report.html").display()
+        ));
+        Ok(())
+    }
+
+    /// Joins the sample pictures into `samples/training.gif`, at most 60 of them.
+    fn animate(&self) -> Result<()> {
+        let folder = self.folder.join("samples");
+        let mut names: Vec<PathBuf> = std::fs::read_dir(&folder)
+            .into_iter()
+            .flatten()
+            .flatten()
+            .map(|entry| entry.path())
+            .filter(|path| {
+                let name = path.file_name().unwrap_or_default().to_string_lossy();
+                name.starts_with("step_") && name.ends_with(".png")
+            })
+            .collect();
+        names.sort();
+        if names.len() < 2 {
+            return Ok(());
+        }
+        let stride = names.len().div_ceil(60);
+        let last = names.len() - 1;
+        let mut frames: Vec<RgbImage> = Vec::new();
+        for (index, path) in names.iter().enumerate() {
+            if index % stride == 0 || index == last {
+                frames.push(crate::images::read(path)?.into_rgb8());
+            }
+        }
+        let size = frames[frames.len() - 1].dimensions();
+        frames.retain(|frame| frame.dimensions() == size);
+        animation::write(&folder.join("training.gif"), &frames, 150)
+    }
+}
+
+/// Loads a checked checkpoint into the parts of a stage.
+///
+/// # Errors
+/// [`Kind::Checkpoint`] when a file is missing or does not fit; it names the file.
+pub fn restore_parts<S: Stage>(stage: &mut S, saved: &Saved) -> Result<()> {
+    stage.parts(&mut |name, part| {
+        part.restore(&mut |suffix| saved.read(name, suffix))
+            .with_context(|| format!("loading {name} from {}", saved.path.display()))
+    })
+}
+
+/// The lines in which two configurations differ.
+fn difference(saved: &str, asked: &str) -> String {
+    let lines = |text: &str| text.lines().map(str::to_owned).collect::<Vec<_>>();
+    let (saved, asked) = (lines(saved), lines(asked));
+    let mut out = Vec::new();
+    out.extend(saved.iter().filter(|l| !asked.contains(l)).map(|l| format!("  saved: {l}")));
+    out.extend(asked.iter().filter(|l| !saved.contains(l)).map(|l| format!("  asked: {l}")));
+    out.join("\n")
+}
+
+fn png(picture: &RgbImage) -> Result<Vec<u8>> {
+    let mut bytes = std::io::Cursor::new(Vec::new());
+    picture
+        .write_to(&mut bytes, image::ImageFormat::Png)
+        .context("encoding a sample picture")?;
+    Ok(bytes.into_inner())
+}
+
+/// Four significant digits.
+fn short(value: f64) -> String {
+    let size = value.abs();
+    if size == 0.0 {
+        "0".to_owned()
+    } else if size >= 1000.0 {
+        format!("{value:.0}")
+    } else if size >= 1.0 {
+        format!("{value:.2}")
+    } else if size >= 0.001 {
+        format!("{value:.4}")
+    } else {
+        format!("{value:.1e}")
+    }
+}
+
+/// A duration as a person says it.
+pub fn duration(seconds: f64) -> String {
+    if seconds < 1.0 {
+        format!("{:.0} ms", seconds * 1000.0)
+    } else if seconds < 120.0 {
+        format!("{seconds:.1} s")
+    } else if seconds < 7200.0 {
+        format!("{:.1} min", seconds / 60.0)
+    } else {
+        format!("{:.1} h", seconds / 3600.0)
+    }
+}
+
+/// The largest resident size of this process so far, in bytes, where the system tells.
+pub fn peak_memory() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
+    let kibibytes: u64 = line.split_whitespace().nth(1)?.parse().ok()?;
+    Some(kibibytes * 1024)
+}

@@ -1,0 +1,434 @@
+//! The border between the shared loop and an architecture: one batch.
+//!
+//! [`fit`] decides when things happen (epochs, steps, resume) and what is kept (log, previews,
+//! checkpoints). A [`Stage`] decides what one batch does to which network; a [`Source`] what a
+//! batch is.
+
+use crate::checkpoint::{Checkpoint, PartFile};
+use crate::failure::{Kind, failure};
+use crate::random::{Stream, Tape};
+use crate::run::Run;
+use crate::weights::{self, HostTensor, Metadata, Tensors};
+use anyhow::{Context, Result};
+use burn::tensor::Tensor;
+use image::RgbImage;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+/// Where training stands.
+#[derive(Debug, Clone, Default)]
+pub struct At {
+    /// The run's seed.
+    pub seed: u64,
+    /// This step, counted from 0. One step is one batch.
+    pub step: u64,
+    /// This epoch, counted from 0.
+    pub epoch: u64,
+    /// Steps of the whole stage; schedules are measured against it.
+    pub total: u64,
+    /// Whether this step ends a log window: things that cost a little are measured then only.
+    pub logged: bool,
+    tape: Option<Tape>,
+}
+
+impl At {
+    /// The random stream `name` of this step.
+    pub fn rng(&self, name: &str) -> Stream {
+        let stream = Stream::new(self.seed, name, self.step);
+        match &self.tape {
+            Some(tape) => stream.noted(tape.clone(), name),
+            None => stream,
+        }
+    }
+
+    /// Notes a value of this step for a comparison with another implementation (`--trace`).
+    pub fn note(&self, name: &str, values: impl FnOnce() -> Vec<f32>) {
+        if let Some(mut tape) = self.tape.as_ref().and_then(|tape| tape.lock().ok()) {
+            tape.insert(name.to_owned(), values());
+        }
+    }
+}
+
+/// A dataset as a pure function of (epoch, index): that alone gives resume, workers and shards.
+pub trait Source: Sync {
+    /// What one step needs, in host memory.
+    type Batch: Send;
+
+    /// Batches an epoch; at least 1.
+    fn len(&self) -> usize;
+
+    /// Batch `index` (below [`Source::len`]) of `epoch`.
+    ///
+    /// # Errors
+    /// When a file of it cannot be read.
+    fn batch(&self, epoch: u64, index: usize) -> Result<Self::Batch>;
+
+    /// Whether there is nothing to train on; a source refuses to be built then.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// What a step reports: named values, read from the device only when a log line needs them.
+#[derive(Debug, Default)]
+pub struct Scalars(Vec<(&'static str, Value)>);
+
+#[derive(Debug)]
+enum Value {
+    Device(Tensor<1>),
+    Host(f64),
+}
+
+impl Scalars {
+    /// Adds a value that is still on its device, `[1]`; it is cut off from its graph.
+    pub fn add(&mut self, name: &'static str, value: Tensor<1>) {
+        self.0.push((name, Value::Device(value.inner())));
+    }
+
+    /// Adds a value that is known on the host.
+    pub fn put(&mut self, name: &'static str, value: f64) {
+        self.0.push((name, Value::Host(value)));
+    }
+
+    /// Reads every value, in order, in one transfer.
+    pub fn read(self) -> Vec<(&'static str, f64)> {
+        let on_device: Vec<Tensor<1>> = self
+            .0
+            .iter()
+            .filter_map(|(_, value)| match value {
+                Value::Device(tensor) => Some(tensor.clone()),
+                Value::Host(_) => None,
+            })
+            .collect();
+        let mut read = if on_device.is_empty() {
+            Vec::new()
+        } else {
+            let all = Tensor::cat(on_device, 0).into_data();
+            all.iter::<f32>().map(f64::from).collect()
+        }
+        .into_iter();
+        self.0
+            .into_iter()
+            .map(|(name, value)| match value {
+                Value::Device(_) => (name, read.next().unwrap_or(f64::NAN)),
+                Value::Host(value) => (name, value),
+            })
+            .collect()
+    }
+}
+
+/// A picture of how training is doing.
+#[derive(Debug, Clone)]
+pub struct Panel {
+    /// File stem: `step` becomes `samples/step_00001000.png`.
+    pub name: &'static str,
+    /// The picture.
+    pub picture: RgbImage,
+}
+
+/// The networks that learn together, and what one batch does to them.
+pub trait Stage {
+    /// What a step takes.
+    type Batch: Send;
+    /// The name of its folder under `checkpoints/`.
+    const NAME: &'static str;
+
+    /// Does to the networks what one batch does.
+    ///
+    /// # Errors
+    /// Only for what a user's file or device can cause.
+    fn step(&mut self, batch: Self::Batch, at: &At) -> Result<Scalars>;
+
+    /// Pictures from fixed noise, and numbers measured on them.
+    ///
+    /// # Errors
+    /// Only for what a user's file or device can cause.
+    fn preview(&self, at: &At) -> Result<(Vec<Panel>, Scalars)>;
+
+    /// A picture of the reals of one batch, written once at the start.
+    fn reals(&self, _batch: &Self::Batch) -> Option<RgbImage> {
+        None
+    }
+
+    /// Everything that a checkpoint holds, by file name.
+    ///
+    /// # Errors
+    /// Whatever `visit` returns.
+    fn parts(
+        &mut self,
+        visit: &mut dyn FnMut(&str, &mut dyn Checkpoint) -> Result<()>,
+    ) -> Result<()>;
+}
+
+/// How long to train, and when to do what; counted in steps.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// Steps of the whole stage.
+    pub steps: u64,
+    /// The run's seed.
+    pub seed: u64,
+    /// Samples a step, for the speed in the log.
+    pub batch_size: usize,
+    /// Threads that prepare batches ahead; 0 prepares each when it is needed.
+    pub workers: usize,
+    /// A log line each so many steps.
+    pub log_every: u64,
+    /// A picture each so many steps.
+    pub sample_every: u64,
+    /// A checkpoint each so many steps.
+    pub save_every: u64,
+    /// Checkpoints kept.
+    pub keep: usize,
+    /// The configuration that decides the bytes, as TOML.
+    pub identity: String,
+    /// More metadata for weights files.
+    pub extra: Metadata,
+    /// A folder for the batches and draws of the first steps, and how many.
+    pub trace: Option<(PathBuf, u64)>,
+}
+
+/// Trains `stage` to the end of its plan: resumes from the newest whole checkpoint of the run, logs,
+/// previews and saves. A stage that is already finished is loaded, and nothing else happens.
+///
+/// # Errors
+/// [`Kind::Diverged`] at the first value that is not finite, [`Kind::Interrupted`] after Ctrl-C with
+/// a checkpoint saved, and whatever the source, the stage or the disk report.
+pub fn fit<S: Stage>(
+    stage: &mut S,
+    source: &impl Source<Batch = S::Batch>,
+    plan: &Plan,
+    run: &mut Run,
+) -> Result<()> {
+    let mut done = run.restore(stage, plan)?;
+    run.begin_stage(S::NAME, done, plan)?;
+    if done >= plan.steps {
+        return Ok(());
+    }
+    let epoch_length = source.len().max(1) as u64;
+    if done == 0 {
+        let first = source.batch(0, 0)?;
+        if let Some(picture) = stage.reals(&first) {
+            run.picture("reals", None, &picture)?;
+        }
+        let at = At { seed: plan.seed, total: plan.steps, ..At::default() };
+        preview(stage, &at, 0, run)?;
+        if plan.trace.is_some() {
+            save(stage, 0, plan, run)?;
+        }
+    }
+    std::thread::scope(|scope| {
+        let mut loader = Loader::new(scope, source, plan.workers, done, plan.steps);
+        let mut window = Window::new();
+        while done < plan.steps {
+            let step = done;
+            let next = step + 1;
+            let last = next == plan.steps;
+            let sampled = last || next.is_multiple_of(plan.sample_every);
+            let saved = last || next.is_multiple_of(plan.save_every);
+            let traced = plan.trace.as_ref().filter(|(_, steps)| step < *steps);
+            let at = At {
+                seed: plan.seed,
+                step,
+                epoch: step / epoch_length,
+                total: plan.steps,
+                logged: last || next.is_multiple_of(plan.log_every),
+                tape: traced.map(|_| Tape::default()),
+            };
+            let started = Instant::now();
+            let batch = loader.next(source, step)?;
+            let waited = started.elapsed();
+            let scalars = stage
+                .step(batch, &at)
+                .with_context(|| format!("at step {step}"))?;
+            if let Some((folder, _)) = traced {
+                write_trace(folder, &at)?;
+            }
+            window.push(step, scalars, waited, started.elapsed());
+            done = next;
+            let stopping = run.interrupted();
+            if at.logged || sampled || saved || stopping {
+                let values = window.read(plan.seed)?;
+                if at.logged || stopping {
+                    let epoch = done as f64 / epoch_length as f64;
+                    run.log(S::NAME, done, epoch, &values, &window, plan)?;
+                    window = Window::new();
+                } else {
+                    window.keep(values);
+                }
+            }
+            run.tick(done, plan);
+            if sampled {
+                preview(stage, &at, done, run)?;
+            }
+            if saved || stopping {
+                save(stage, done, plan, run)?;
+            }
+            if stopping && !last {
+                return Err(failure(
+                    Kind::Interrupted,
+                    format!(
+                        "stopped at step {done} of {}; the checkpoint is saved. Go on with: {}",
+                        plan.steps,
+                        run.resume_command()
+                    ),
+                ));
+            }
+        }
+        Ok(())
+    })?;
+    run.end_stage(S::NAME, plan)
+}
+
+fn preview<S: Stage>(stage: &S, at: &At, done: u64, run: &mut Run) -> Result<()> {
+    let (panels, scalars) = stage.preview(at)?;
+    for panel in panels {
+        run.picture(panel.name, Some(done), &panel.picture)?;
+    }
+    let measured = scalars.read();
+    if !measured.is_empty() {
+        run.measured(S::NAME, done, &measured)?;
+    }
+    Ok(())
+}
+
+/// Collects the files of every part of a stage.
+///
+/// # Errors
+/// Whatever the parts report.
+pub fn collect_parts<S: Stage>(stage: &mut S) -> Result<Vec<(String, Vec<PartFile>)>> {
+    let mut parts = Vec::new();
+    stage.parts(&mut |name, part| {
+        parts.push((name.to_owned(), part.files()));
+        Ok(())
+    })?;
+    Ok(parts)
+}
+
+fn save<S: Stage>(stage: &mut S, done: u64, plan: &Plan, run: &mut Run) -> Result<()> {
+    let parts = collect_parts(stage)?;
+    run.save(S::NAME, done, plan, &parts)
+}
+
+fn write_trace(folder: &std::path::Path, at: &At) -> Result<()> {
+    std::fs::create_dir_all(folder)
+        .with_context(|| format!("cannot create {}", folder.display()))?;
+    let Some(tape) = at.tape.as_ref().and_then(|tape| tape.lock().ok()) else {
+        return Ok(());
+    };
+    let tensors: Tensors = tape
+        .iter()
+        .map(|(name, values)| (name.clone(), HostTensor::vector(values.clone())))
+        .collect();
+    let place = folder.join(format!("step_{:08}.safetensors", at.step));
+    weights::write(&place, &tensors, &Metadata::new())
+}
+
+/// The values of the steps since the last log line.
+pub(crate) struct Window {
+    pending: Vec<(u64, Scalars)>,
+    sums: BTreeMap<&'static str, (f64, u64)>,
+    pub(crate) steps: u64,
+    pub(crate) waited: Duration,
+    pub(crate) elapsed: Duration,
+}
+
+impl Window {
+    fn new() -> Self {
+        Self {
+            pending: Vec::new(),
+            sums: BTreeMap::new(),
+            steps: 0,
+            waited: Duration::ZERO,
+            elapsed: Duration::ZERO,
+        }
+    }
+
+    fn push(&mut self, step: u64, scalars: Scalars, waited: Duration, elapsed: Duration) {
+        self.pending.push((step, scalars));
+        self.steps += 1;
+        self.waited += waited;
+        self.elapsed += elapsed;
+    }
+
+    /// The mean of each value by name; the first that is not finite is an error with its step.
+    fn read(&mut self, seed: u64) -> Result<BTreeMap<&'static str, (f64, u64)>> {
+        let mut sums = std::mem::take(&mut self.sums);
+        for (step, scalars) in self.pending.drain(..) {
+            for (name, value) in scalars.read() {
+                if !value.is_finite() {
+                    return Err(failure(
+                        Kind::Diverged,
+                        format!(
+                            "{name} is {value} at step {step} (seed {seed}): training stopped, and \
+                             the last good checkpoint is kept. Try a lower --lr"
+                        ),
+                    ));
+                }
+                let entry = sums.entry(name).or_default();
+                entry.0 += value;
+                entry.1 += 1;
+            }
+        }
+        Ok(sums)
+    }
+
+    fn keep(&mut self, sums: BTreeMap<&'static str, (f64, u64)>) {
+        self.sums = sums;
+    }
+}
+
+/// Hands out batches in order, prepared ahead by worker threads.
+struct Loader<B> {
+    // One channel a worker: worker w prepares the steps with step % workers == w.
+    channels: Vec<mpsc::Receiver<Result<B>>>,
+}
+
+impl<B: Send> Loader<B> {
+    fn new<'scope, 'env, S: Source<Batch = B>>(
+        scope: &'scope std::thread::Scope<'scope, 'env>,
+        source: &'env S,
+        workers: usize,
+        first: u64,
+        end: u64,
+    ) -> Self
+    where
+        B: 'scope,
+    {
+        let channels = (0..workers as u64)
+            .map(|worker| {
+                // Two batches ahead: enough to hide a slow picture, small in memory.
+                let (sender, receiver) = mpsc::sync_channel(2);
+                let stride = workers as u64;
+                scope.spawn(move || {
+                    let length = source.len().max(1) as u64;
+                    for step in (first..end).filter(|step| step % stride == worker) {
+                        let batch = source.batch(step / length, (step % length) as usize);
+                        let failed = batch.is_err();
+                        // The receiver is gone when training stopped early.
+                        if sender.send(batch).is_err() || failed {
+                            break;
+                        }
+                    }
+                });
+                receiver
+            })
+            .collect();
+        Self { channels }
+    }
+
+    fn next<S: Source<Batch = B>>(&mut self, source: &S, step: u64) -> Result<B> {
+        if self.channels.is_empty() {
+            let length = source.len().max(1) as u64;
+            return source.batch(step / length, (step % length) as usize);
+        }
+        let worker = (step % self.channels.len() as u64) as usize;
+        self.channels[worker].recv().unwrap_or_else(|_| {
+            Err(failure(
+                Kind::Data,
+                format!("the data worker for step {step} ended unexpectedly"),
+            ))
+        })
+    }
+}

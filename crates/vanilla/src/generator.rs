@@ -1,0 +1,86 @@
+//! The generator: a multilayer perceptron from noise to a sample (Goodfellow et al. 2014,
+//! <https://arxiv.org/abs/1406.2661>, section 3).
+
+use crate::config::{Activation, Config, Squash};
+use burn::module::{Initializer, Module};
+use burn::nn::{Linear, LinearConfig};
+use burn::tensor::{Device, Tensor, activation};
+use gan_core::weights::Network;
+
+/// z -> hidden layers -> a flat sample.
+#[derive(Module, Debug)]
+pub struct Generator {
+    hidden: Vec<Linear>,
+    output: Linear,
+    #[module(skip)]
+    activation: Activation,
+    #[module(skip)]
+    squash: Squash,
+}
+
+pub(crate) fn linear(from: usize, to: usize, device: &Device) -> Linear {
+    // Weights are drawn later, from named streams.
+    LinearConfig::new(from, to)
+        .with_initializer(Initializer::Zeros)
+        .init(device)
+}
+
+pub(crate) fn activate<const D: usize>(kind: Activation, input: Tensor<D>) -> Tensor<D> {
+    match kind {
+        Activation::Relu => activation::relu(input),
+        Activation::LeakyRelu => activation::leaky_relu(input, 0.2),
+        Activation::Tanh | Activation::Maxout => input.tanh(),
+    }
+}
+
+/// `hidden.0.weight` -> `main.0.weight`: a `Sequential` of linear layers and activations.
+pub(crate) fn sequential_name(path: &str, hidden: usize) -> String {
+    let (place, leaf) = path.rsplit_once('.').unwrap_or(("", path));
+    let index = match place.strip_prefix("hidden.") {
+        Some(index) => index.parse().unwrap_or(0),
+        None => hidden,
+    };
+    format!("main.{}.{leaf}", 2 * index)
+}
+
+impl Generator {
+    /// A generator of samples with `width` values, all weights zero.
+    pub fn new(config: &Config, width: usize, device: &Device) -> Self {
+        let mut from = config.latent_dim;
+        let mut hidden = Vec::new();
+        for &to in &config.generator_hidden {
+            hidden.push(linear(from, to, device));
+            from = to;
+        }
+        Self {
+            hidden,
+            output: linear(from, width, device),
+            activation: config.generator_activation,
+            squash: config.output,
+        }
+    }
+
+    /// Samples from noise.
+    ///
+    /// # Shapes
+    /// - `latent`: `[batch, latent_dim]`
+    /// - result: `[batch, width]`, in the value range of the data
+    pub fn forward(&self, latent: Tensor<2>) -> Tensor<2> {
+        let mut features = latent;
+        for layer in &self.hidden {
+            features = activate(self.activation, layer.forward(features));
+        }
+        let samples = self.output.forward(features);
+        match self.squash {
+            Squash::Tanh => samples.tanh(),
+            Squash::Sigmoid => activation::sigmoid(samples),
+            Squash::Linear => samples,
+        }
+    }
+}
+
+impl Network for Generator {
+    fn tensor_name(&self, path: &str) -> String {
+        sequential_name(path, self.hidden.len())
+    }
+}

@@ -1,0 +1,35 @@
+//! The `vanilla` binary.
+
+use gan_core::command::{self, *};
+use std::process::ExitCode;
+use vanilla::{config::Flags, generate, train};
+
+/// The first GAN: digits from noise, and a ring of Gaussians that shows mode collapse.
+#[derive(clap::Parser)]
+#[command(name = "vanilla", version, after_help = EXIT_CODES)]
+enum Vanilla {
+    /// Train; without data on procedural digits, in about five minutes.
+    Train(TrainCommand<Flags>),
+    /// Make samples from a checkpoint.
+    Generate(GenerateCommand),
+    /// Walk through the latent space, or do arithmetic in it, as an animation.
+    Interpolate(InterpolateCommand),
+    /// Describe a checkpoint.
+    Info(InfoCommand),
+    /// Write weights as safetensors with PyTorch's names.
+    Export(ExportCommand),
+    /// List runs, or free disk space.
+    #[command(subcommand)]
+    Runs(RunsCommand),
+}
+
+fn main() -> ExitCode {
+    command::run(|command: Vanilla| match command {
+        Vanilla::Train(command) => train::train(&command),
+        Vanilla::Generate(command) => generate::generate(&command),
+        Vanilla::Interpolate(command) => generate::interpolate(&command),
+        Vanilla::Info(command) => command.print("vanilla", &[train::STAGE]),
+        Vanilla::Export(command) => command.write("vanilla", &[train::STAGE]),
+        Vanilla::Runs(command) => command.print("vanilla"),
+    })
+}

@@ -1,0 +1,311 @@
+//! What one batch does to the two players (Algorithm 1 of Goodfellow et al. 2014).
+
+use crate::config::{Config, Dataset, Flags, Start};
+use crate::data::{self, Batch, Data, PROCEDURAL};
+use crate::discriminator::Discriminator;
+use crate::generator::Generator;
+use anyhow::Result;
+use burn::tensor::{Device, Tensor, TensorData, activation::sigmoid};
+use gan_core::checkpoint::Checkpoint;
+use gan_core::command::{Launch, TrainCommand};
+use gan_core::init::initialise;
+use gan_core::learner::{Ema, Learner};
+use gan_core::loss::discriminator_loss;
+use gan_core::random::{Prior, Stream};
+use gan_core::stage::{At, Panel, Scalars, Source, Stage, fit};
+use gan_core::weights::{Metadata, rebuild};
+use gan_core::{device, images, located, picture};
+use image::RgbImage;
+
+/// The name of the only stage.
+pub const STAGE: &str = "gan";
+
+/// Samples on which the ring is measured.
+const RING_SAMPLES: usize = 2500;
+
+/// Generator against discriminator.
+#[derive(Debug)]
+pub struct Gan {
+    config: Config,
+    size: (usize, usize),
+    generator: Learner<Generator>,
+    discriminator: Learner<Discriminator>,
+    average: Ema<Generator>,
+    device: Device,
+}
+
+impl Gan {
+    /// Both players with fresh weights from the run's seed. `size` is a sample's height and width;
+    /// `mean` the mean of each pixel in [0, 1], for the output bias of the 2014 networks.
+    pub fn new(
+        config: &Config,
+        size: (usize, usize),
+        mean: Option<&[f64]>,
+        epoch_length: usize,
+        device: &Device,
+    ) -> Self {
+        let width = size.0 * size.1;
+        let seed = config.training.seed;
+        let autodiff = device.clone().autodiff();
+        let (initial_g, initial_d) = config.initial();
+        let generator = Generator::new(config, width, &autodiff);
+        let mut generator = initialise(generator, initial_g, seed, "generator");
+        if let (Start::Goodfellow, Some(mean)) = (config.start, mean) {
+            generator = with_output_bias(generator, mean);
+        }
+        let discriminator = Discriminator::new(config, width, &autodiff);
+        let discriminator = initialise(discriminator, initial_d, seed, "discriminator");
+        let (rate_g, rate_d) = config.learning_rates();
+        let schedule = config.schedule(epoch_length);
+        Self {
+            average: Ema::new(&generator, config.ema_decay),
+            generator: Learner::new(generator, config.rule(), rate_g, schedule),
+            discriminator: Learner::new(discriminator, config.rule(), rate_d, schedule),
+            config: config.clone(),
+            size,
+            device: device.clone(),
+        }
+    }
+
+    /// Takes the weights of both players, or of the generator alone, from a checkpoint.
+    ///
+    /// # Errors
+    /// When the file is missing or of another network.
+    pub fn init_from(&mut self, place: &std::path::Path, out: &std::path::Path) -> Result<()> {
+        let stages = [STAGE];
+        let find = |networks: &[&str]| {
+            located::find(Some(place), out, "vanilla", &stages, networks)
+        };
+        self.generator
+            .load_weights(&find(&["generator", "generator_ema"])?.file.tensors)?;
+        if !place.is_file() {
+            let found = find(&["discriminator"])?;
+            self.discriminator.load_weights(&found.file.tensors)?;
+        }
+        self.average.reset(self.generator.network());
+        Ok(())
+    }
+
+    /// The printed networks.
+    pub fn describe(&self) -> String {
+        format!(
+            "{}\n{}",
+            self.generator.network(),
+            self.discriminator.network()
+        )
+    }
+
+    fn tensor(&self, values: Vec<f32>, columns: usize) -> Tensor<2> {
+        let rows = values.len() / columns;
+        let data = TensorData::new(values, [rows, columns]);
+        Tensor::from_data(data, &self.device.clone().autodiff())
+    }
+
+    fn latent(&self, stream: &mut Stream, count: usize) -> Tensor<2> {
+        let width = self.config.latent_dim;
+        self.tensor(self.config.prior.draw(stream, count * width), width)
+    }
+
+    /// Adds instance noise, whose strength falls to 0 over the run.
+    fn noised(&self, samples: Tensor<2>, at: &At, stream: &str) -> Tensor<2> {
+        let strength =
+            self.config.instance_noise * (1.0 - at.step as f64 / at.total.max(1) as f64);
+        if strength <= 0.0 {
+            return samples;
+        }
+        let [rows, columns] = samples.dims();
+        let noise = self.tensor(at.rng(stream).normal(rows * columns), columns);
+        samples + noise.mul_scalar(strength)
+    }
+}
+
+/// The generator's output starts at the mean picture: pylearn2's `init_bias_target_marginals`.
+fn with_output_bias(generator: Generator, mean: &[f64]) -> Generator {
+    rebuild(generator, &mut |path, _, _| {
+        (path == "output.bias").then(|| {
+            mean.iter()
+                .map(|p| {
+                    // As in pylearn2: probabilities are kept away from 0 and 1.
+                    let p = p.clamp(1e-7, 1.0 - 1e-7);
+                    (p / (1.0 - p)).ln() as f32
+                })
+                .collect()
+        })
+    })
+}
+
+impl Stage for Gan {
+    type Batch = Batch;
+    const NAME: &'static str = STAGE;
+
+    fn step(&mut self, batch: Batch, at: &At) -> Result<Scalars> {
+        let columns = self.size.0 * self.size.1;
+        let count = batch.len() / columns;
+        at.note("real", || batch.clone());
+        let mut scalars = Scalars::default();
+        let generator_moves = at.step % self.config.n_critic == self.config.n_critic - 1;
+
+        let latent = self.latent(&mut at.rng("latent"), count);
+        let fake = if generator_moves {
+            self.generator.network().forward(latent)
+        } else {
+            self.generator.still().forward(latent)
+        };
+        let real = self.noised(self.tensor(batch, columns), at, "noise/real");
+        let shown = self.noised(fake.clone().detach(), at, "noise/fake");
+        let discriminator = self.discriminator.network();
+        let logits_real = discriminator.forward(real, Some(&mut at.rng("dropout/real")));
+        let logits_fake = discriminator.forward(shown, Some(&mut at.rng("dropout/fake")));
+        scalars.add("d_real", sigmoid(logits_real.clone()).mean());
+        scalars.add("d_fake", sigmoid(logits_fake.clone()).mean());
+        let loss = discriminator_loss(logits_real, logits_fake, self.config.label_smoothing);
+        scalars.add("loss_d", loss.clone());
+        let moved = self.discriminator.descend(loss, at);
+        scalars.put("lr_d", moved.learning_rate);
+        if let Some(norm) = moved.gradient_norm {
+            scalars.add("grad_norm_d", norm);
+        }
+
+        if generator_moves {
+            let shown = self.noised(fake, at, "noise/generator");
+            let judge = self.discriminator.still();
+            let logits = judge.forward(shown, Some(&mut at.rng("dropout/generator")));
+            let loss = self.config.generator_loss.of(logits);
+            scalars.add("loss_g", loss.clone());
+            let moved = self.generator.descend(loss, at);
+            scalars.put("lr_g", moved.learning_rate);
+            if let Some(norm) = moved.gradient_norm {
+                scalars.add("grad_norm_g", norm);
+            }
+            let updates = self.generator.updates();
+            self.average.follow(self.generator.network(), updates);
+        }
+        Ok(scalars)
+    }
+
+    fn preview(&self, at: &At) -> Result<(Vec<Panel>, Scalars)> {
+        let mut scalars = Scalars::default();
+        let is_ring = self.config.dataset == Dataset::Ring;
+        let count = if is_ring { RING_SAMPLES } else { 64 };
+        let width = self.config.latent_dim;
+        let noise = self
+            .config
+            .prior
+            .draw(&mut Stream::new(at.seed, "preview", 0), count * width);
+        let samples = sample(self.average.network(), noise, width, &self.device);
+        let picture = if is_ring {
+            let ring = data::ring(&self.config);
+            let coverage = ring.coverage(&samples);
+            scalars.put("modes", coverage.modes as f64);
+            scalars.put("high_quality", coverage.high_quality);
+            scalars.put("js_divergence", coverage.divergence);
+            scatter(&samples, &self.config, &format!("step {}", at.step))
+        } else {
+            sheet(&samples, self.size, &self.config)
+        };
+        let panel = Panel {
+            name: "step",
+            picture,
+        };
+        Ok((vec![panel], scalars))
+    }
+
+    fn reals(&self, batch: &Batch) -> Option<RgbImage> {
+        let count = (64 * self.size.0 * self.size.1).min(batch.len());
+        Some(match self.config.dataset {
+            Dataset::Ring => scatter(batch, &self.config, "data"),
+            Dataset::Digits => sheet(&batch[..count], self.size, &self.config),
+        })
+    }
+
+    fn parts(
+        &mut self,
+        visit: &mut dyn FnMut(&str, &mut dyn Checkpoint) -> Result<()>,
+    ) -> Result<()> {
+        visit("generator", &mut self.generator)?;
+        visit("discriminator", &mut self.discriminator)?;
+        if self.config.ema_decay > 0.0 {
+            visit("generator_ema", &mut self.average)?;
+        }
+        Ok(())
+    }
+}
+
+/// Flat samples for flat latent vectors of `width` values each.
+pub(crate) fn sample(
+    generator: &Generator,
+    latent: Vec<f32>,
+    width: usize,
+    device: &Device,
+) -> Vec<f32> {
+    let rows = latent.len() / width;
+    let latent = Tensor::<2>::from_data(TensorData::new(latent, [rows, width]), device);
+    generator.forward(latent).into_data().iter::<f32>().collect()
+}
+
+/// Pictures from flat samples.
+pub(crate) fn pictures(samples: &[f32], size: (usize, usize), config: &Config) -> Vec<RgbImage> {
+    let (low, high) = config.value_range();
+    samples
+        .chunks_exact(size.0 * size.1)
+        .map(|values| {
+            let unit: Vec<f32> = values
+                .iter()
+                .map(|value| 2.0 * (value - low) / (high - low) - 1.0)
+                .collect();
+            images::from_unit(&unit, 1, size.0, size.1)
+        })
+        .collect()
+}
+
+fn sheet(samples: &[f32], size: (usize, usize), config: &Config) -> RgbImage {
+    picture::grid(&pictures(samples, size, config), 8, 2)
+}
+
+/// A plot of points with the ring's centres.
+pub(crate) fn scatter(points: &[f32], config: &Config, caption: &str) -> RgbImage {
+    let ring = data::ring(config);
+    let points: Vec<[f32; 2]> = points.chunks_exact(2).map(|p| [p[0], p[1]]).collect();
+    let limit = (ring.radius * 1.5) as f32;
+    picture::scatter(&points, &ring.centres(), limit, 400, caption)
+}
+
+/// What a weights file says beside its configuration.
+pub(crate) fn extra(config: &Config, size: (usize, usize)) -> Metadata {
+    let (low, high) = config.value_range();
+    Metadata::from([
+        ("value_range".to_owned(), format!("[{low}, {high}]")),
+        ("sample_size".to_owned(), format!("{}x{}", size.0, size.1)),
+    ])
+}
+
+/// `vanilla train`.
+///
+/// # Errors
+/// As [`gan_core::stage::fit`], and [`gan_core::failure::Kind::Usage`] for a wrong configuration.
+pub fn train(command: &TrainCommand<Flags>) -> Result<()> {
+    let launch = Launch::<Config>::new(command)?;
+    let config = &launch.config;
+    let device = device::parse(&config.training.device)?;
+    let source = Data::open(config)?;
+    let mean = source.mean();
+    let mut gan = Gan::new(config, source.size(), mean.as_deref(), source.len(), &device);
+    if let Some(place) = launch.init_from() {
+        gan.init_from(place, launch.out())?;
+    }
+    if launch.is_dry(&gan.describe())? {
+        return Ok(());
+    }
+    let is_procedural = config.dataset == Dataset::Digits && config.training.data.is_empty();
+    let (mut run, plan) = launch.start(
+        source.len(),
+        is_procedural.then_some(PROCEDURAL),
+        extra(config, source.size()),
+    )?;
+    fit(&mut gan, &source, &plan, &mut run)
+}
+
+/// The prior of a configuration, for generation.
+pub(crate) fn prior(config: &Config) -> Prior {
+    config.prior
+}

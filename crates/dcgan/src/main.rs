@@ -1,1 +1,35 @@
-fn main() {}
+//! The `dcgan` binary.
+
+use dcgan::{config::Flags, generate, train};
+use gan_core::command::{self, *};
+use std::process::ExitCode;
+
+/// Deep convolutional GAN: pictures from noise, learned from any folder of pictures.
+#[derive(clap::Parser)]
+#[command(name = "dcgan", version, after_help = EXIT_CODES)]
+enum Dcgan {
+    /// Train; without data on procedural faces.
+    Train(TrainCommand<Flags>),
+    /// Make pictures from a checkpoint.
+    Generate(GenerateCommand),
+    /// Walk through the latent space, or do arithmetic in it, as an animation.
+    Interpolate(InterpolateCommand),
+    /// Describe a checkpoint.
+    Info(InfoCommand),
+    /// Write weights as safetensors with PyTorch's names.
+    Export(ExportCommand),
+    /// List runs, or free disk space.
+    #[command(subcommand)]
+    Runs(RunsCommand),
+}
+
+fn main() -> ExitCode {
+    command::run(|command: Dcgan| match command {
+        Dcgan::Train(command) => train::train(&command),
+        Dcgan::Generate(command) => generate::generate(&command),
+        Dcgan::Interpolate(command) => generate::interpolate(&command),
+        Dcgan::Info(command) => command.print("dcgan", &[train::STAGE]),
+        Dcgan::Export(command) => command.write("dcgan", &[train::STAGE]),
+        Dcgan::Runs(command) => command.print("dcgan"),
+    })
+}

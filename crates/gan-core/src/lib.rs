@@ -13,6 +13,7 @@ pub mod config;
 pub mod console;
 pub mod device;
 pub mod failure;
+pub mod idx;
 pub mod images;
 pub mod init;
 pub mod latent;

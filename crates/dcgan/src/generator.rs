@@ -1,0 +1,144 @@
+//! The generator: noise to a picture by strided upsampling (Radford et al. 2016,
+//! <https://arxiv.org/abs/1511.06434>, figure 1; layers as in pytorch/examples `dcgan`).
+
+use crate::config::{Config, Upsample};
+use burn::module::{Initializer, Module};
+use burn::nn::PaddingConfig2d;
+use burn::nn::conv::{Conv2d, Conv2dConfig, ConvTranspose2d, ConvTranspose2dConfig};
+use burn::tensor::ops::{InterpolateMode, InterpolateOptions};
+use burn::tensor::{Device, Tensor, activation::relu, module::interpolate};
+use gan_core::layers::{BatchNorm, Statistics};
+use gan_core::weights::Network;
+
+/// z -> 4 x 4 -> doublings -> picture; batch normalisation and ReLU after all but the last layer.
+#[derive(Module, Debug)]
+pub struct Generator {
+    project: ConvTranspose2d,
+    project_norm: BatchNorm,
+    blocks: Vec<Block>,
+    output: Enlarge,
+}
+
+/// One doubling with its normalisation.
+#[derive(Module, Debug)]
+struct Block {
+    enlarge: Enlarge,
+    norm: BatchNorm,
+}
+
+/// Doubles height and width.
+#[derive(Module, Debug)]
+struct Enlarge {
+    transpose: Option<ConvTranspose2d>,
+    resize: Option<Conv2d>,
+}
+
+fn transposed(from: usize, to: usize, stride: usize, padding: usize, device: &Device) -> ConvTranspose2d {
+    ConvTranspose2dConfig::new([from, to], [4, 4])
+        .with_stride([stride, stride])
+        .with_padding([padding, padding])
+        .with_bias(false)
+        .with_initializer(Initializer::Zeros)
+        .init(device)
+}
+
+impl Enlarge {
+    fn new(kind: Upsample, from: usize, to: usize, device: &Device) -> Self {
+        let conv = || {
+            Conv2dConfig::new([from, to], [3, 3])
+                .with_padding(PaddingConfig2d::Explicit(1, 1, 1, 1))
+                .with_bias(false)
+                .with_initializer(Initializer::Zeros)
+                .init(device)
+        };
+        match kind {
+            Upsample::Transpose => Self {
+                transpose: Some(transposed(from, to, 2, 1, device)),
+                resize: None,
+            },
+            Upsample::Resize => Self {
+                transpose: None,
+                resize: Some(conv()),
+            },
+        }
+    }
+
+    fn forward(&self, input: Tensor<4>) -> Tensor<4> {
+        let [_, _, height, width] = input.dims();
+        match (&self.transpose, &self.resize) {
+            (Some(layer), _) => layer.forward(input),
+            (None, Some(layer)) => {
+                let options = InterpolateOptions::new(InterpolateMode::Nearest);
+                let size = [2 * height, 2 * width];
+                layer.forward(interpolate(input, options.with_output_size(size)))
+            }
+            (None, None) => input,
+        }
+    }
+}
+
+impl Generator {
+    /// A generator with the sizes of `config`, all weights zero.
+    pub fn new(config: &Config, device: &Device) -> Self {
+        let doublings = config.doublings();
+        let mut channels = config.width_g << (doublings - 1);
+        let project = transposed(config.latent_dim, channels, 1, 0, device);
+        let project_norm = BatchNorm::new(channels, device);
+        let blocks = (1..doublings)
+            .map(|_| {
+                let from = channels;
+                channels /= 2;
+                Block {
+                    enlarge: Enlarge::new(config.upsample, from, channels, device),
+                    norm: BatchNorm::new(channels, device),
+                }
+            })
+            .collect();
+        Self {
+            project,
+            project_norm,
+            blocks,
+            output: Enlarge::new(config.upsample, channels, config.channels, device),
+        }
+    }
+
+    /// Pictures from noise.
+    ///
+    /// # Shapes
+    /// - `latent`: `[batch, latent_dim]`
+    /// - result: `[batch, channels, image_size, image_size]`, in [-1, 1]
+    pub fn forward(&self, latent: Tensor<2>, statistics: Statistics) -> Tensor<4> {
+        let [batch, width] = latent.dims();
+        let seed = latent.reshape([batch, width, 1, 1]);
+        let features = self.project.forward(seed); // [batch, width_g * 2^(doublings-1), 4, 4]
+        let mut features = relu(self.project_norm.forward(features, statistics));
+        for block in &self.blocks {
+            let larger = block.enlarge.forward(features); // half the channels, twice the side
+            features = relu(block.norm.forward(larger, statistics));
+        }
+        self.output.forward(features).tanh()
+    }
+}
+
+impl Network for Generator {
+    /// pytorch/examples' `Sequential`: convolution, norm, ReLU take three places each; with
+    /// `--upsample resize` an `Upsample` comes before each convolution but the first.
+    fn tensor_name(&self, path: &str) -> String {
+        let has_resize = self.output.resize.is_some();
+        let stride = if has_resize { 4 } else { 3 };
+        let first = |block: usize| 3 + stride * block + usize::from(has_resize);
+        let (place, leaf) = path.rsplit_once('.').unwrap_or(("", path));
+        let index = if place == "project" {
+            0
+        } else if place == "project_norm" {
+            1
+        } else if place.starts_with("output") {
+            first(self.blocks.len())
+        } else {
+            let mut parts = place.split('.').skip(1);
+            let block = parts.next().and_then(|text| text.parse().ok()).unwrap_or(0);
+            first(block) + usize::from(parts.next() == Some("norm"))
+        };
+        format!("main.{index}.{leaf}")
+    }
+}

@@ -1,0 +1,229 @@
+//! What one batch does to the two players: reals and detached fakes for the discriminator, then the
+//! same fakes, live, for the generator (pytorch/examples' order).
+
+use crate::config::{Config, Flags};
+use crate::data::{Batch, Data, PROCEDURAL};
+use crate::discriminator::Discriminator;
+use crate::generator::Generator;
+use anyhow::Result;
+use burn::tensor::{Device, Tensor, TensorData, activation::sigmoid};
+use gan_core::checkpoint::Checkpoint;
+use gan_core::command::{Launch, TrainCommand};
+use gan_core::init::{Initial, initialise};
+use gan_core::layers::Statistics;
+use gan_core::learner::{Ema, Learner};
+use gan_core::loss::discriminator_loss;
+use gan_core::random::Stream;
+use gan_core::stage::{At, Panel, Scalars, Source, Stage, fit};
+use gan_core::weights::Metadata;
+use gan_core::{device, images, located, picture};
+use image::RgbImage;
+
+/// The name of the only stage.
+pub const STAGE: &str = "gan";
+
+/// Generator against discriminator.
+#[derive(Debug)]
+pub struct Gan {
+    config: Config,
+    generator: Learner<Generator>,
+    discriminator: Learner<Discriminator>,
+    average: Ema<Generator>,
+    device: Device,
+}
+
+impl Gan {
+    /// Both players with fresh weights from the run's seed: N(0, 0.02) (section 4).
+    pub fn new(config: &Config, device: &Device) -> Self {
+        let seed = config.training.seed;
+        let autodiff = device.clone().autodiff();
+        let generator = Generator::new(config, &autodiff);
+        let generator = initialise(generator, Initial::Dcgan, seed, "generator");
+        let discriminator = Discriminator::new(config, &autodiff);
+        let discriminator = initialise(discriminator, Initial::Dcgan, seed, "discriminator");
+        let (rate_g, rate_d) = config.learning_rates();
+        Self {
+            average: Ema::new(&generator, config.ema_decay),
+            generator: Learner::new(generator, config.rule(), rate_g, config.schedule()),
+            discriminator: Learner::new(discriminator, config.rule(), rate_d, config.schedule()),
+            config: config.clone(),
+            device: device.clone(),
+        }
+    }
+
+    /// Takes the weights of both players, or of the generator alone, from a checkpoint.
+    ///
+    /// # Errors
+    /// When the file is missing or of another network.
+    pub fn init_from(&mut self, place: &std::path::Path, out: &std::path::Path) -> Result<()> {
+        let stages = [STAGE];
+        let find =
+            |networks: &[&str]| located::find(Some(place), out, "dcgan", &stages, networks);
+        self.generator
+            .load_weights(&find(&["generator", "generator_ema"])?.file.tensors)?;
+        if !place.is_file() {
+            let found = find(&["discriminator"])?;
+            self.discriminator.load_weights(&found.file.tensors)?;
+        }
+        self.average.reset(self.generator.network());
+        Ok(())
+    }
+
+    /// The printed networks.
+    pub fn describe(&self) -> String {
+        format!(
+            "{}\n{}",
+            self.generator.network(),
+            self.discriminator.network()
+        )
+    }
+
+    fn pictures(&self, values: Vec<f32>) -> Tensor<4> {
+        let (channels, side) = (self.config.channels, self.config.image_size);
+        let count = values.len() / (channels * side * side);
+        let data = TensorData::new(values, [count, channels, side, side]);
+        Tensor::from_data(data, &self.device.clone().autodiff())
+    }
+
+    fn latent(&self, stream: &mut Stream, count: usize) -> Tensor<2> {
+        let width = self.config.latent_dim;
+        let values = self.config.prior().draw(stream, count * width);
+        let data = TensorData::new(values, [count, width]);
+        Tensor::from_data(data, &self.device.clone().autodiff())
+    }
+}
+
+impl Stage for Gan {
+    type Batch = Batch;
+    const NAME: &'static str = STAGE;
+
+    fn step(&mut self, batch: Batch, at: &At) -> Result<Scalars> {
+        at.note("real", || batch.clone());
+        let mut scalars = Scalars::default();
+        let augment = self.config.augment;
+        let generator_moves = at.step % self.config.n_critic == self.config.n_critic - 1;
+        let real = self.pictures(batch);
+        let latent = self.latent(&mut at.rng("latent"), real.dims()[0]);
+        let fake = if generator_moves {
+            self.generator.network().forward(latent, Statistics::Update)
+        } else {
+            self.generator.still().forward(latent, Statistics::Update)
+        };
+
+        let shown_real = augment.apply(real, &mut at.rng("augment/real"));
+        let shown_fake = augment.apply(fake.clone().detach(), &mut at.rng("augment/fake"));
+        let discriminator = self.discriminator.network();
+        // Reals and fakes each in a batch of their own, as batch normalisation needs here.
+        let logits_real = discriminator.forward(shown_real, Statistics::Update);
+        let logits_fake = discriminator.forward(shown_fake, Statistics::Update);
+        scalars.add("d_real", sigmoid(logits_real.clone()).mean());
+        scalars.add("d_fake", sigmoid(logits_fake.clone()).mean());
+        let loss = discriminator_loss(logits_real, logits_fake, self.config.label_smoothing);
+        scalars.add("loss_d", loss.clone());
+        let moved = self.discriminator.descend(loss, at);
+        scalars.put("lr_d", moved.learning_rate);
+        if let Some(norm) = moved.gradient_norm {
+            scalars.add("grad_norm_d", norm);
+        }
+
+        if generator_moves {
+            let shown = augment.apply(fake, &mut at.rng("augment/generator"));
+            let judge = self.discriminator.still();
+            let logits = judge.forward(shown, Statistics::Update);
+            scalars.add("d_fake_after", sigmoid(logits.clone()).mean());
+            let loss = self.config.generator_loss.of(logits);
+            scalars.add("loss_g", loss.clone());
+            let moved = self.generator.descend(loss, at);
+            scalars.put("lr_g", moved.learning_rate);
+            if let Some(norm) = moved.gradient_norm {
+                scalars.add("grad_norm_g", norm);
+            }
+            let updates = self.generator.updates();
+            self.average.follow(self.generator.network(), updates);
+        }
+        Ok(scalars)
+    }
+
+    fn preview(&self, at: &At) -> Result<(Vec<Panel>, Scalars)> {
+        let width = self.config.latent_dim;
+        let mut stream = Stream::new(at.seed, "preview", 0);
+        let noise = self.config.prior().draw(&mut stream, 64 * width);
+        let pictures = sample(self.average.network(), noise, &self.config, &self.device);
+        let panel = Panel {
+            name: "step",
+            picture: picture::grid(&pictures, 8, 2),
+        };
+        Ok((vec![panel], Scalars::default()))
+    }
+
+    fn reals(&self, batch: &Batch) -> Option<RgbImage> {
+        let size = self.config.channels * self.config.image_size.pow(2);
+        let count = (64 * size).min(batch.len());
+        Some(picture::grid(&to_pictures(&batch[..count], &self.config), 8, 2))
+    }
+
+    fn parts(
+        &mut self,
+        visit: &mut dyn FnMut(&str, &mut dyn Checkpoint) -> Result<()>,
+    ) -> Result<()> {
+        visit("generator", &mut self.generator)?;
+        visit("discriminator", &mut self.discriminator)?;
+        if self.config.ema_decay > 0.0 {
+            visit("generator_ema", &mut self.average)?;
+        }
+        Ok(())
+    }
+}
+
+/// Pictures for flat latent vectors. Running statistics make each picture independent of the others.
+pub(crate) fn sample(
+    generator: &Generator,
+    latent: Vec<f32>,
+    config: &Config,
+    device: &Device,
+) -> Vec<RgbImage> {
+    let rows = latent.len() / config.latent_dim;
+    let latent = TensorData::new(latent, [rows, config.latent_dim]);
+    let latent = Tensor::<2>::from_data(latent, device);
+    let samples = generator.forward(latent, Statistics::Running);
+    let values: Vec<f32> = samples.into_data().iter::<f32>().collect();
+    to_pictures(&values, config)
+}
+
+fn to_pictures(values: &[f32], config: &Config) -> Vec<RgbImage> {
+    let (channels, side) = (config.channels, config.image_size);
+    values
+        .chunks_exact(channels * side * side)
+        .map(|picture| images::from_unit(picture, channels, side, side))
+        .collect()
+}
+
+/// `dcgan train`.
+///
+/// # Errors
+/// As [`gan_core::stage::fit`], and [`gan_core::failure::Kind::Usage`] for a wrong configuration.
+pub fn train(command: &TrainCommand<Flags>) -> Result<()> {
+    let launch = Launch::<Config>::new(command)?;
+    let config = &launch.config;
+    let device = device::parse(&config.training.device)?;
+    let mut gan = Gan::new(config, &device);
+    if let Some(place) = launch.init_from() {
+        gan.init_from(place, launch.out())?;
+    }
+    if launch.is_dry(&gan.describe())? {
+        return Ok(());
+    }
+    let source = Data::open(config)?;
+    let is_procedural = config.training.data.is_empty();
+    let extra = Metadata::from([("value_range".to_owned(), "[-1, 1]".to_owned())]);
+    let (mut run, plan) =
+        launch.start(source.len(), is_procedural.then_some(PROCEDURAL), extra)?;
+    if !source.broken.is_empty() {
+        run.console().warn(&format!(
+            "{} pictures cannot be read and are left out, the first: {}",
+            source.broken.len(),
+            source.broken[0]
+        ));
+    }
+    fit(&mut gan, &source, &plan, &mut run)
+}

@@ -8,7 +8,9 @@ use gan_core::optimizer::{Rule, Schedule};
 use gan_core::random::Prior;
 
 /// How the generator doubles its resolution.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize, clap::ValueEnum)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize, clap::ValueEnum,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum Upsample {
     /// Transposed convolutions, kernel 4, stride 2: the paper's networks.
@@ -109,10 +111,18 @@ impl Configuration for Config {
             }
         }
         if !(0.0..=1.0).contains(&self.decay_start) {
-            return Err(illegal("decay_start", self.decay_start, "it must be in [0, 1]"));
+            return Err(illegal(
+                "decay_start",
+                self.decay_start,
+                "it must be in [0, 1]",
+            ));
         }
         if !(self.label_smoothing > 0.0 && self.label_smoothing <= 1.0) {
-            return Err(illegal("label_smoothing", self.label_smoothing, "it must be in (0, 1]"));
+            return Err(illegal(
+                "label_smoothing",
+                self.label_smoothing,
+                "it must be in (0, 1]",
+            ));
         }
         if self.n_critic == 0 {
             return Err(illegal("n_critic", 0, "it must be at least 1"));

@@ -155,7 +155,10 @@ pub(crate) fn from_idx(pictures: &idx::Pictures, config: &Config) -> Vec<Vec<u8>
             let picture = RgbImage::from_fn(width, height, |x, y| {
                 image::Rgb([bytes[(y * width + x) as usize]; 3])
             });
-            planar(&images::square(&picture, config.image_size as u32), config.channels)
+            planar(
+                &images::square(&picture, config.image_size as u32),
+                config.channels,
+            )
         })
         .collect()
 }
@@ -167,7 +170,12 @@ fn decode_all(files: &[PathBuf], config: &Config, broken: &mut Vec<String>) -> V
         let workers: Vec<_> = files
             .chunks(files.len().div_ceil(threads))
             .map(|chunk| {
-                scope.spawn(move || chunk.iter().map(|file| decode(file, config)).collect::<Vec<_>>())
+                scope.spawn(move || {
+                    chunk
+                        .iter()
+                        .map(|file| decode(file, config))
+                        .collect::<Vec<_>>()
+                })
             })
             .collect();
         for worker in workers {
@@ -179,7 +187,11 @@ fn decode_all(files: &[PathBuf], config: &Config, broken: &mut Vec<String>) -> V
     });
     decoded
         .into_iter()
-        .filter_map(|result| result.map_err(|error| broken.push(format!("{error:#}"))).ok())
+        .filter_map(|result| {
+            result
+                .map_err(|error| broken.push(format!("{error:#}")))
+                .ok()
+        })
         .collect()
 }
 
@@ -230,7 +242,10 @@ impl Source for Data {
             vec![0; count]
         };
         let mut batch = Vec::with_capacity(count * self.config.channels * side * side);
-        for (place, mirrored) in order[index * count..(index + 1) * count].iter().zip(mirrored) {
+        for (place, mirrored) in order[index * count..(index + 1) * count]
+            .iter()
+            .zip(mirrored)
+        {
             let bytes = self.picture(*place as usize)?;
             if mirrored == 1 {
                 for row in bytes.chunks_exact(side) {

@@ -5,7 +5,9 @@ use crate::config::Config;
 use burn::module::{Initializer, Module};
 use burn::nn::PaddingConfig2d;
 use burn::nn::conv::{Conv2d, Conv2dConfig};
-use burn::tensor::{Device, Tensor, activation::leaky_relu, module::max_pool2d, ops::MaxPoolOptions};
+use burn::tensor::{
+    Device, Tensor, activation::leaky_relu, module::max_pool2d, ops::MaxPoolOptions,
+};
 use gan_core::layers::{BatchNorm, Statistics};
 use gan_core::weights::Network;
 
@@ -28,7 +30,9 @@ struct Block {
 fn convolution(from: usize, to: usize, stride: usize, padding: usize, device: &Device) -> Conv2d {
     Conv2dConfig::new([from, to], [4, 4])
         .with_stride([stride, stride])
-        .with_padding(PaddingConfig2d::Explicit(padding, padding, padding, padding))
+        .with_padding(PaddingConfig2d::Explicit(
+            padding, padding, padding, padding,
+        ))
         .with_bias(false)
         .with_initializer(Initializer::Zeros)
         .init(device)

@@ -9,10 +9,10 @@ use burn::module::Module;
 use burn::tensor::Device;
 use gan_core::command::{CheckpointArguments, GenerateCommand, InterpolateCommand};
 use gan_core::config::{Configuration, from_identity};
+use gan_core::device;
 use gan_core::failure::{Kind, failure};
 use gan_core::located::{self, Located};
 use gan_core::weights::{self, Tensors};
-use gan_core::device;
 use image::RgbImage;
 use std::path::{Path, PathBuf};
 
@@ -74,7 +74,12 @@ impl Sampler {
         if latents.is_empty() {
             return Vec::new();
         }
-        sample(&self.generator, latents.concat(), &self.config, &self.device)
+        sample(
+            &self.generator,
+            latents.concat(),
+            &self.config,
+            &self.device,
+        )
     }
 
     /// The configuration of the network.

@@ -33,7 +33,13 @@ struct Enlarge {
     resize: Option<Conv2d>,
 }
 
-fn transposed(from: usize, to: usize, stride: usize, padding: usize, device: &Device) -> ConvTranspose2d {
+fn transposed(
+    from: usize,
+    to: usize,
+    stride: usize,
+    padding: usize,
+    device: &Device,
+) -> ConvTranspose2d {
     ConvTranspose2dConfig::new([from, to], [4, 4])
         .with_stride([stride, stride])
         .with_padding([padding, padding])

@@ -16,6 +16,7 @@ pub mod config;
 pub mod data;
 pub mod discriminator;
 pub mod faces;
+pub mod features;
 pub mod generate;
 pub mod generator;
 pub mod train;

@@ -1,12 +1,13 @@
 //! The `dcgan` binary.
 
-use dcgan::{config::Flags, generate, train};
+use dcgan::{config::Flags, features, generate, train};
 use gan_core::command::{self, *};
 use std::process::ExitCode;
 
 /// Deep convolutional GAN: pictures from noise, learned from any folder of pictures.
 #[derive(clap::Parser)]
 #[command(name = "dcgan", version, after_help = EXIT_CODES)]
+#[expect(clippy::large_enum_variant, reason = "one command a process")]
 enum Dcgan {
     /// Train; without data on procedural faces.
     Train(TrainCommand<Flags>),
@@ -14,6 +15,8 @@ enum Dcgan {
     Generate(GenerateCommand),
     /// Walk through the latent space, or do arithmetic in it, as an animation.
     Interpolate(InterpolateCommand),
+    /// Write the discriminator's pooled activations, or compare a linear classifier on them.
+    Features(features::FeaturesCommand),
     /// Describe a checkpoint.
     Info(InfoCommand),
     /// Write weights as safetensors with PyTorch's names.
@@ -28,6 +31,7 @@ fn main() -> ExitCode {
         Dcgan::Train(command) => train::train(&command),
         Dcgan::Generate(command) => generate::generate(&command),
         Dcgan::Interpolate(command) => generate::interpolate(&command),
+        Dcgan::Features(command) => features::features(&command),
         Dcgan::Info(command) => command.print("dcgan", &[train::STAGE]),
         Dcgan::Export(command) => command.write("dcgan", &[train::STAGE]),
         Dcgan::Runs(command) => command.print("dcgan"),

@@ -57,8 +57,7 @@ impl Gan {
     /// When the file is missing or of another network.
     pub fn init_from(&mut self, place: &std::path::Path, out: &std::path::Path) -> Result<()> {
         let stages = [STAGE];
-        let find =
-            |networks: &[&str]| located::find(Some(place), out, "dcgan", &stages, networks);
+        let find = |networks: &[&str]| located::find(Some(place), out, "dcgan", &stages, networks);
         self.generator
             .load_weights(&find(&["generator", "generator_ema"])?.file.tensors)?;
         if !place.is_file() {
@@ -159,7 +158,11 @@ impl Stage for Gan {
     fn reals(&self, batch: &Batch) -> Option<RgbImage> {
         let size = self.config.channels * self.config.image_size.pow(2);
         let count = (64 * size).min(batch.len());
-        Some(picture::grid(&to_pictures(&batch[..count], &self.config), 8, 2))
+        Some(picture::grid(
+            &to_pictures(&batch[..count], &self.config),
+            8,
+            2,
+        ))
     }
 
     fn parts(
@@ -216,8 +219,7 @@ pub fn train(command: &TrainCommand<Flags>) -> Result<()> {
     let source = Data::open(config)?;
     let is_procedural = config.training.data.is_empty();
     let extra = Metadata::from([("value_range".to_owned(), "[-1, 1]".to_owned())]);
-    let (mut run, plan) =
-        launch.start(source.len(), is_procedural.then_some(PROCEDURAL), extra)?;
+    let (mut run, plan) = launch.start(source.len(), is_procedural.then_some(PROCEDURAL), extra)?;
     if !source.broken.is_empty() {
         run.console().warn(&format!(
             "{} pictures cannot be read and are left out, the first: {}",

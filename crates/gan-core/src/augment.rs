@@ -6,7 +6,9 @@ use crate::random::Stream;
 use burn::tensor::{Int, Tensor, TensorData};
 
 /// Which changes are made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize, clap::ValueEnum)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize, clap::ValueEnum,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum Augment {
     /// None.
@@ -76,8 +78,8 @@ fn translation(pictures: Tensor<4>, stream: &mut Stream) -> Tensor<4> {
             let from_y = y as i64 + down as i64 - reach_y as i64;
             for x in 0..width {
                 let from_x = x as i64 + right as i64 - reach_x as i64;
-                let inside = (0..height as i64).contains(&from_y)
-                    && (0..width as i64).contains(&from_x);
+                let inside =
+                    (0..height as i64).contains(&from_y) && (0..width as i64).contains(&from_x);
                 index.push(if inside {
                     from_y * width as i64 + from_x
                 } else {
@@ -100,7 +102,8 @@ fn translation(pictures: Tensor<4>, stream: &mut Stream) -> Tensor<4> {
         zero
     };
     let flat = Tensor::cat(vec![pictures.reshape(shape), zero], 2);
-    flat.gather(2, index).reshape([batch, channels, height, width])
+    flat.gather(2, index)
+        .reshape([batch, channels, height, width])
 }
 
 #[cfg(test)]
@@ -120,7 +123,10 @@ mod tests {
     #[test]
     fn none_changes_nothing() {
         let mut stream = Stream::new(0, "augment", 0);
-        assert_eq!(read(Augment::None.apply(ramp(2), &mut stream)), read(ramp(2)));
+        assert_eq!(
+            read(Augment::None.apply(ramp(2), &mut stream)),
+            read(ramp(2))
+        );
     }
 
     #[test]
@@ -141,7 +147,11 @@ mod tests {
                         let base = (picture * 3 + plane) * 64;
                         let (fy, fx) = (y + down, x + right);
                         let inside = (0..8).contains(&fy) && (0..8).contains(&fx);
-                        let expected = if inside { input[base + (fy * 8 + fx) as usize] } else { 0.0 };
+                        let expected = if inside {
+                            input[base + (fy * 8 + fx) as usize]
+                        } else {
+                            0.0
+                        };
                         assert_eq!(output[base + (y * 8 + x) as usize], expected);
                     }
                 }
@@ -158,7 +168,11 @@ mod tests {
         let tape = tape.lock().unwrap();
         let input = read(ramp(2));
         let picture = 1;
-        let (b, s, c) = (tape["a.0"][picture], tape["a.1"][picture], tape["a.2"][picture]);
+        let (b, s, c) = (
+            tape["a.0"][picture],
+            tape["a.1"][picture],
+            tape["a.2"][picture],
+        );
         let bright: Vec<f32> = input[192..].iter().map(|v| v + b).collect();
         let saturated: Vec<f32> = (0..192)
             .map(|i| {

@@ -133,7 +133,11 @@ fn step_of(name: &str) -> Option<u64> {
 /// # Errors
 /// A [`Kind::Disk`] failure that names the path; a [`Kind::Diverged`] one when a weight is not
 /// finite. Earlier checkpoints are untouched in both cases.
-pub fn save(folder: &Path, identity: &Identity, parts: &[(String, Vec<PartFile>)]) -> Result<PathBuf> {
+pub fn save(
+    folder: &Path,
+    identity: &Identity,
+    parts: &[(String, Vec<PartFile>)],
+) -> Result<PathBuf> {
     for (name, files) in parts {
         for file in files {
             for (tensor, values) in &file.tensors {

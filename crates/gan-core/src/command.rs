@@ -23,7 +23,9 @@ pub const EXIT_CODES: &str = "Exit codes: 0 done, 1 other failure, 2 wrong flag 
 
 /// Runs a binary: parses the command line with underscores as good as hyphens, prints an error on
 /// the standard error, and returns the documented exit code. Never shows a backtrace.
-pub fn run<C: clap::Parser>(body: impl FnOnce(C) -> Result<()> + std::panic::UnwindSafe) -> ExitCode {
+pub fn run<C: clap::Parser>(
+    body: impl FnOnce(C) -> Result<()> + std::panic::UnwindSafe,
+) -> ExitCode {
     let command = C::parse_from(normalised(std::env::args_os()));
     match body(command) {
         Ok(()) => ExitCode::SUCCESS,
@@ -40,7 +42,9 @@ fn normalised(
 ) -> impl Iterator<Item = std::ffi::OsString> {
     let mut only_values = false;
     arguments.map(move |argument| {
-        let Some(text) = argument.to_str().filter(|text| text.starts_with("--") && !only_values)
+        let Some(text) = argument
+            .to_str()
+            .filter(|text| text.starts_with("--") && !only_values)
         else {
             return argument;
         };
@@ -151,7 +155,10 @@ impl<C: Configuration> Launch<C> {
             });
         }
         let mut layers = Vec::new();
-        let has_data = flags.table.get("data").is_some_and(|data| data.as_str() != Some(""));
+        let has_data = flags
+            .table
+            .get("data")
+            .is_some_and(|data| data.as_str() != Some(""));
         match &arguments.preset {
             Some(name) => layers.push(Layer::preset::<C>(name)?),
             None if arguments.config.is_none() && !has_data => {
@@ -313,7 +320,13 @@ impl CheckpointArguments {
             &[&average, network]
         };
         let networks = &networks[..if self.no_ema { 1 } else { 2 }];
-        let found = located::find(self.checkpoint.as_deref(), &self.out, word, stages, networks)?;
+        let found = located::find(
+            self.checkpoint.as_deref(),
+            &self.out,
+            word,
+            stages,
+            networks,
+        )?;
         let console = Console::new(Voice::Normal);
         for warning in &found.warnings {
             console.warn(warning);
@@ -322,6 +335,9 @@ impl CheckpointArguments {
         Ok(found)
     }
 }
+
+/// Turns latent vectors into pictures.
+pub type Decode<'a> = dyn FnMut(&[Vec<f32>]) -> Result<Vec<RgbImage>> + 'a;
 
 /// `generate`.
 #[derive(Debug, Clone, clap::Args)]
@@ -386,7 +402,7 @@ impl GenerateCommand {
         weights: &Path,
         prior: Prior,
         width: usize,
-        sample: &mut dyn FnMut(&[Vec<f32>]) -> Result<Vec<RgbImage>>,
+        sample: &mut Decode<'_>,
     ) -> Result<PathBuf> {
         let seeds = self.seeds()?;
         let grid = self.grid.as_deref().map(latent::parse_grid).transpose()?;
@@ -407,7 +423,10 @@ impl GenerateCommand {
         let mut sheet = Vec::new();
         let mut made = 0;
         for chunk in seeds.chunks(self.batch_size) {
-            let latents: Vec<_> = chunk.iter().map(|seed| prior.latent(*seed, width)).collect();
+            let latents: Vec<_> = chunk
+                .iter()
+                .map(|seed| prior.latent(*seed, width))
+                .collect();
             for (seed, picture) in chunk.iter().zip(sample(&latents)?) {
                 if grid.is_some() {
                     sheet.push(picture);
@@ -419,7 +438,11 @@ impl GenerateCommand {
         }
         let console = Console::new(Voice::Normal);
         if let Some((columns, rows)) = grid {
-            let place = if is_file { target } else { folder.join("grid.png") };
+            let place = if is_file {
+                target
+            } else {
+                folder.join("grid.png")
+            };
             sheet.truncate(columns * rows);
             save_picture(&place, &picture::grid(&sheet, columns, 2))?;
             console.say(&format!("{} samples in {}", sheet.len(), place.display()));
@@ -480,12 +503,7 @@ impl InterpolateCommand {
     ///
     /// # Errors
     /// [`Kind::Usage`] for a wrong request, [`Kind::Disk`] when a file cannot be written.
-    pub fn write(
-        &self,
-        prior: Prior,
-        width: usize,
-        sample: &mut dyn FnMut(&[Vec<f32>]) -> Result<Vec<RgbImage>>,
-    ) -> Result<()> {
+    pub fn write(&self, prior: Prior, width: usize, sample: &mut Decode<'_>) -> Result<()> {
         if !(1..=1000).contains(&self.frames) {
             return Err(failure(
                 Kind::Usage,
@@ -497,8 +515,9 @@ impl InterpolateCommand {
             Some(text) => {
                 let expression = latent::Expression::parse(text, &seeds)?;
                 let count = expression.terms.len();
-                let mut sheet: Vec<_> =
-                    (0..count).map(|term| expression.term(term, prior, width)).collect();
+                let mut sheet: Vec<_> = (0..count)
+                    .map(|term| expression.term(term, prior, width))
+                    .collect();
                 let mut names: Vec<_> = expression
                     .terms
                     .iter()
@@ -513,10 +532,19 @@ impl InterpolateCommand {
             }
             None => {
                 if seeds.len() < 2 {
-                    return Err(failure(Kind::Usage, "--seeds needs at least two seeds for a walk"));
+                    return Err(failure(
+                        Kind::Usage,
+                        "--seeds needs at least two seeds for a walk",
+                    ));
                 }
                 let names = seeds.iter().map(|seed| format!("seed {seed}")).collect();
-                (seeds.iter().map(|seed| prior.latent(*seed, width)).collect::<Vec<_>>(), names)
+                (
+                    seeds
+                        .iter()
+                        .map(|seed| prior.latent(*seed, width))
+                        .collect::<Vec<_>>(),
+                    names,
+                )
             }
         };
         let stops: Vec<&Vec<f32>> = match &self.expression {
@@ -535,9 +563,8 @@ impl InterpolateCommand {
         for chunk in walk.chunks(64) {
             frames.extend(sample(chunk)?);
         }
-        let enlarged = |frame: &RgbImage| {
-            picture::enlarge(frame, (self.size / frame.width().max(1)).max(1))
-        };
+        let enlarged =
+            |frame: &RgbImage| picture::enlarge(frame, (self.size / frame.width().max(1)).max(1));
         let frames: Vec<_> = frames.iter().map(enlarged).collect();
         if let Some(folder) = self.output.parent().filter(|f| !f.as_os_str().is_empty()) {
             std::fs::create_dir_all(folder)
@@ -620,8 +647,13 @@ impl InfoCommand {
     pub fn text(&self, word: &str, stages: &[&str]) -> Result<String> {
         use std::fmt::Write as _;
         let networks = ["generator_ema", "generator", "discriminator"];
-        let found =
-            located::find(self.checkpoint.as_deref(), &self.out, word, stages, &networks)?;
+        let found = located::find(
+            self.checkpoint.as_deref(),
+            &self.out,
+            word,
+            stages,
+            &networks,
+        )?;
         let mut text = String::new();
         let folder = found.path.parent().unwrap_or(Path::new("."));
         let _ = writeln!(text, "file        {}", found.path.display());
@@ -649,9 +681,17 @@ impl InfoCommand {
             let _ = writeln!(text, "configuration\n{}", indented(config));
         }
         for (place, file) in files {
-            let numbers: usize = file.tensors.values().map(|tensor| tensor.values.len()).sum();
+            let numbers: usize = file
+                .tensors
+                .values()
+                .map(|tensor| tensor.values.len())
+                .sum();
             let name = place.file_name().unwrap_or_default().to_string_lossy();
-            let _ = writeln!(text, "{name}: {} tensors, {numbers} numbers", file.tensors.len());
+            let _ = writeln!(
+                text,
+                "{name}: {} tensors, {numbers} numbers",
+                file.tensors.len()
+            );
             for (tensor, values) in &file.tensors {
                 let _ = writeln!(text, "  {tensor:<40} {:?}", values.shape);
             }
@@ -661,7 +701,10 @@ impl InfoCommand {
 }
 
 fn indented(text: &str) -> String {
-    text.lines().map(|line| format!("  {line}")).collect::<Vec<_>>().join("\n")
+    text.lines()
+        .map(|line| format!("  {line}"))
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 /// `runs`.
@@ -727,7 +770,10 @@ fn runs_table(out: &Path, word: &str) -> String {
     if runs.is_empty() {
         return format!("there is no run of {word} under {}", out.display());
     }
-    let mut lines = vec![format!("{:<24} {:>10} {:>9}  newest log row", "run", "step", "MB")];
+    let mut lines = vec![format!(
+        "{:<24} {:>10} {:>9}  newest log row",
+        "run", "step", "MB"
+    )];
     for run in runs {
         let log = std::fs::read_to_string(run.join("metrics.jsonl")).unwrap_or_default();
         let row: serde_json::Value = log
@@ -753,7 +799,11 @@ fn runs_table(out: &Path, word: &str) -> String {
             run.file_name().unwrap_or_default().to_string_lossy(),
             folder_bytes(&run) as f64 / 1e6,
             losses.join("  "),
-            if procedural { "  (PROCEDURAL data)" } else { "" }
+            if procedural {
+                "  (PROCEDURAL data)"
+            } else {
+                ""
+            }
         ));
     }
     lines.join("\n")
@@ -796,9 +846,25 @@ mod tests {
 
     #[test]
     fn underscores_are_as_good_as_hyphens() {
-        let given = ["x", "--batch_size", "3", "--sample_every=4", "--no-flip", "--", "--a_b"];
+        let given = [
+            "x",
+            "--batch_size",
+            "3",
+            "--sample_every=4",
+            "--no-flip",
+            "--",
+            "--a_b",
+        ];
         let out: Vec<_> = normalised(given.iter().map(Into::into)).collect();
-        let expected = ["x", "--batch-size", "3", "--sample-every=4", "--flip=false", "--", "--a_b"];
+        let expected = [
+            "x",
+            "--batch-size",
+            "3",
+            "--sample-every=4",
+            "--flip=false",
+            "--",
+            "--a_b",
+        ];
         assert_eq!(out, expected);
     }
 }

@@ -353,7 +353,10 @@ pub fn check_resumable<C: Configuration>(saved: &C, asked: &C) -> Result<()> {
 }
 
 #[cfg(test)]
-#[expect(unreachable_pub, reason = "the macro declares public items, as architectures need them")]
+#[expect(
+    unreachable_pub,
+    reason = "the macro declares public items, as architectures need them"
+)]
 mod tests {
     use super::*;
 
@@ -373,7 +376,11 @@ mod tests {
             &self.training
         }
         fn validate(&self) -> Result<()> {
-            if self.lr > 0.0 { Ok(()) } else { Err(illegal("lr", self.lr, "it must be above 0")) }
+            if self.lr > 0.0 {
+                Ok(())
+            } else {
+                Err(illegal("lr", self.lr, "it must be above 0"))
+            }
         }
     }
 
@@ -385,7 +392,10 @@ mod tests {
     fn later_layers_win() {
         let flags = SampleFlags {
             lr: Some(0.1),
-            training: TrainingFlags { seed: Some(7), ..Default::default() },
+            training: TrainingFlags {
+                seed: Some(7),
+                ..Default::default()
+            },
             ..Default::default()
         };
         let config: Sample = merge(&[
@@ -409,7 +419,12 @@ mod tests {
         assert!(error("lr = \"fast\"").starts_with("my.toml: lr = \"fast\": invalid type"));
         assert!(error("lr = 0.0").contains("lr = 0 is not legal"));
         assert!(error("batch_size = 0").contains("at least 1"));
-        assert!(Layer::parse("x.toml", "a = ").unwrap_err().to_string().contains("line 1"));
+        assert!(
+            Layer::parse("x.toml", "a = ")
+                .unwrap_err()
+                .to_string()
+                .contains("line 1")
+        );
     }
 
     #[test]
@@ -420,7 +435,10 @@ mod tests {
         check_resumable(&saved, &asked).unwrap();
         asked.latent_dim = 3;
         let error = check_resumable(&saved, &asked).unwrap_err().to_string();
-        assert!(error.contains("latent_dim is 100 in the run, 3 was asked for"), "{error}");
+        assert!(
+            error.contains("latent_dim is 100 in the run, 3 was asked for"),
+            "{error}"
+        );
         let longer = asked.clone();
         asked.training.steps = 5;
         assert!(check_resumable(&longer, &asked).is_err());
@@ -428,7 +446,10 @@ mod tests {
 
     #[test]
     fn identity_reads_back() {
-        let config = Sample { latent_dim: 5, ..Sample::default() };
+        let config = Sample {
+            latent_dim: 5,
+            ..Sample::default()
+        };
         let text = identity(&config).unwrap();
         assert!(!text.contains("device"));
         assert_eq!(from_identity::<Sample>("x", &text).unwrap().latent_dim, 5);

@@ -50,13 +50,22 @@ pub fn parse(name: &str) -> Result<Device> {
         #[cfg(feature = "wgpu")]
         "wgpu" => Ok(Device::wgpu(Default::default())),
         #[cfg(feature = "tch")]
-        #[expect(deprecated, reason = "libtorch stays a choice as long as burn carries it")]
+        #[expect(
+            deprecated,
+            reason = "libtorch stays a choice as long as burn carries it"
+        )]
         "tch" => Ok(Device::libtorch()),
         #[cfg(feature = "tch")]
-        #[expect(deprecated, reason = "libtorch stays a choice as long as burn carries it")]
+        #[expect(
+            deprecated,
+            reason = "libtorch stays a choice as long as burn carries it"
+        )]
         "tch:cuda" => Ok(Device::libtorch_cuda(index)),
         #[cfg(feature = "ndarray")]
-        #[expect(deprecated, reason = "ndarray stays a choice as long as burn carries it")]
+        #[expect(
+            deprecated,
+            reason = "ndarray stays a choice as long as burn carries it"
+        )]
         "ndarray" => Ok(Device::ndarray()),
         #[cfg(not(feature = "cuda"))]
         "auto" => Ok(Device::flex()),
@@ -80,6 +89,9 @@ mod tests {
     fn an_unknown_device_lists_the_known_ones() {
         assert!(parse("cpu").is_ok());
         let error = parse("tpu:3").unwrap_err().to_string();
-        assert!(error.contains("tpu:3") && error.contains("auto, cpu, flex"), "{error}");
+        assert!(
+            error.contains("tpu:3") && error.contains("auto, cpu, flex"),
+            "{error}"
+        );
     }
 }

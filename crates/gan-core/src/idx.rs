@@ -143,9 +143,8 @@ fn find(folder: &Path, stem: &str, kind: &str) -> Option<PathBuf> {
 /// that are zero or absurd.
 pub fn read_idx(path: &Path, rank: usize) -> Result<(Vec<usize>, Vec<u8>)> {
     let refuse = |what: String| failure(Kind::Data, format!("{}: {what}", path.display()));
-    let open = || {
-        std::fs::File::open(path).map_err(|error| at_path(Kind::Data, "open", path, &error))
-    };
+    let open =
+        || std::fs::File::open(path).map_err(|error| at_path(Kind::Data, "open", path, &error));
     let mut start = [0u8; 2];
     let mut file = open()?;
     let is_gzip = file.read(&mut start).is_ok_and(|read| read == 2) && start == [0x1f, 0x8b];
@@ -178,7 +177,9 @@ pub fn read_idx(path: &Path, rank: usize) -> Result<(Vec<usize>, Vec<u8>)> {
             0x0800 + rank
         )));
     }
-    let sizes: Vec<usize> = (0..rank).map(|index| word(4 + 4 * index) as usize).collect();
+    let sizes: Vec<usize> = (0..rank)
+        .map(|index| word(4 + 4 * index) as usize)
+        .collect();
     let bytes = sizes
         .iter()
         .try_fold(1u64, |product, size| product.checked_mul(*size as u64))
@@ -241,7 +242,8 @@ mod tests {
     #[test]
     fn reads_plain_and_gzipped_pictures_with_labels() {
         let folder = tempfile::tempdir().unwrap();
-        let write = |name: &str, bytes: &[u8]| std::fs::write(folder.path().join(name), bytes).unwrap();
+        let write =
+            |name: &str, bytes: &[u8]| std::fs::write(folder.path().join(name), bytes).unwrap();
         let pictures = idx(0x0803, &[2, 2, 3], &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 255]);
         write("train-images-idx3-ubyte.gz", &gzip(&pictures));
         write("train-labels.idx1-ubyte", &idx(0x0801, &[2], &[7, 1]));
@@ -252,8 +254,13 @@ mod tests {
         assert_eq!(read.labels, [7, 1]);
         assert!((read.mean()[0] - 3.0 / 255.0).abs() < 1e-12);
         write("train-labels.idx1-ubyte", &idx(0x0801, &[3], &[7, 1, 2]));
-        let error = Pictures::read(folder.path(), "train").unwrap_err().to_string();
-        assert!(error.contains("2 pictures") && error.contains("3 labels"), "{error}");
+        let error = Pictures::read(folder.path(), "train")
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("2 pictures") && error.contains("3 labels"),
+            "{error}"
+        );
     }
 
     #[test]
@@ -268,10 +275,22 @@ mod tests {
         damaged[middle] ^= 0xff;
         let cases: [(&str, Vec<u8>, &str); 8] = [
             ("empty", Vec::new(), "header is cut short"),
-            ("labels", idx(0x0801, &[8], &[0; 8]), "0x00000801 (a file of labels)"),
-            ("short", whole[..whole.len() - 1].to_vec(), "ends after 7 of 8 bytes"),
+            (
+                "labels",
+                idx(0x0801, &[8], &[0; 8]),
+                "0x00000801 (a file of labels)",
+            ),
+            (
+                "short",
+                whole[..whole.len() - 1].to_vec(),
+                "ends after 7 of 8 bytes",
+            ),
             ("long", long, "goes on after the 8 bytes"),
-            ("huge", idx(0x0803, &[u32::MAX, 28, 28], &[]), "claims sizes"),
+            (
+                "huge",
+                idx(0x0803, &[u32::MAX, 28, 28], &[]),
+                "claims sizes",
+            ),
             ("none", idx(0x0803, &[0, 28, 28], &[]), "claims sizes"),
             ("html", b"<!DOCTYPE html><html>".to_vec(), "magic number"),
             ("gzip", damaged, "broken"),

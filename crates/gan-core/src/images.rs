@@ -155,9 +155,13 @@ mod tests {
         let folder = folder();
         let place = |name: &str| folder.path().join(name);
         let deep = ImageBuffer::from_pixel(5, 4, Luma([40_000u16]));
-        DynamicImage::ImageLuma16(deep).save(place("deep.png")).unwrap();
+        DynamicImage::ImageLuma16(deep)
+            .save(place("deep.png"))
+            .unwrap();
         let clear = ImageBuffer::from_pixel(5, 4, Rgba([255u8, 0, 0, 0]));
-        DynamicImage::ImageRgba8(clear).save(place("clear.png")).unwrap();
+        DynamicImage::ImageRgba8(clear)
+            .save(place("clear.png"))
+            .unwrap();
         let plain = RgbImage::from_pixel(5, 4, image::Rgb([1, 2, 3]));
         plain.save(place("plain.bmp")).unwrap();
         std::fs::rename(place("plain.bmp"), place("plain.jpg")).unwrap();
@@ -171,20 +175,33 @@ mod tests {
     fn broken_files_are_named() {
         let folder = folder();
         let place = folder.path().join("broken.png");
-        for content in [&b""[..], b"<html>not found</html>", b"\x89PNG\r\n\x1a\n\0\0"] {
+        for content in [
+            &b""[..],
+            b"<html>not found</html>",
+            b"\x89PNG\r\n\x1a\n\0\0",
+        ] {
             std::fs::write(&place, content).unwrap();
             let error = read(&place).unwrap_err().to_string();
             assert!(error.contains("broken.png"), "{error}");
         }
         let empty = folder.path().join("none");
         std::fs::create_dir(&empty).unwrap();
-        assert!(list(&empty).unwrap_err().to_string().contains("no pictures"));
+        assert!(
+            list(&empty)
+                .unwrap_err()
+                .to_string()
+                .contains("no pictures")
+        );
     }
 
     #[test]
     fn a_square_is_cut_from_the_centre() {
         let wide = RgbImage::from_fn(90, 30, |x, _| {
-            if (30..60).contains(&x) { image::Rgb([200; 3]) } else { image::Rgb([0; 3]) }
+            if (30..60).contains(&x) {
+                image::Rgb([200; 3])
+            } else {
+                image::Rgb([0; 3])
+            }
         });
         let cut = square(&wide, 30);
         assert_eq!(cut.dimensions(), (30, 30));

@@ -207,12 +207,20 @@ mod tests {
     #[test]
     fn expressions() {
         let parsed = Expression::parse("a - b + [7,8]", &[3, 5]).unwrap();
-        let signs: Vec<_> = parsed.terms.iter().map(|(s, _, seeds)| (*s, seeds.clone())).collect();
+        let signs: Vec<_> = parsed
+            .terms
+            .iter()
+            .map(|(s, _, seeds)| (*s, seeds.clone()))
+            .collect();
         assert_eq!(signs, [(1.0, vec![3]), (-1.0, vec![5]), (1.0, vec![7, 8])]);
         let result = parsed.result(Prior::Normal, 100);
         assert!((length(&result) - 10.0).abs() < 1e-4);
-        let same = Expression::parse("3-5+5", &[]).unwrap().result(Prior::Normal, 64);
-        let alone = Expression::parse("a", &[3]).unwrap().result(Prior::Normal, 64);
+        let same = Expression::parse("3-5+5", &[])
+            .unwrap()
+            .result(Prior::Normal, 64);
+        let alone = Expression::parse("a", &[3])
+            .unwrap()
+            .result(Prior::Normal, 64);
         assert!(same.iter().zip(&alone).all(|(a, b)| (a - b).abs() < 1e-5));
         for wrong in ["", "c", "a*b", "a-", "[1,2", "x1"] {
             let error = Expression::parse(wrong, &[1, 2]).unwrap_err().to_string();

@@ -6,7 +6,9 @@
 use burn::tensor::{Tensor, activation::log_sigmoid};
 
 /// Which loss the generator minimises (Goodfellow et al. 2014, section 3).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize, clap::ValueEnum)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize, clap::ValueEnum,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum GeneratorLoss {
     /// `-E log D(G(z))`: a strong gradient while the discriminator wins.
@@ -95,13 +97,21 @@ mod tests {
         for loss in [GeneratorLoss::NonSaturating, GeneratorLoss::Saturating] {
             let input = Tensor::from_inner(logits(&device)).require_grad();
             let gradients = loss.of(input.clone()).backward();
-            let gradient: Vec<f32> = input.grad(&gradients).unwrap().into_data().iter::<f32>().collect();
+            let gradient: Vec<f32> = input
+                .grad(&gradients)
+                .unwrap()
+                .into_data()
+                .iter::<f32>()
+                .collect();
             for (gradient, p) in gradient.iter().zip(&probabilities) {
                 let expected = match loss {
                     GeneratorLoss::NonSaturating => -(1.0 - p) / 3.0,
                     GeneratorLoss::Saturating => -p / 3.0,
                 };
-                assert!((gradient - expected).abs() < 1e-6, "{loss:?} {gradient} {expected}");
+                assert!(
+                    (gradient - expected).abs() < 1e-6,
+                    "{loss:?} {gradient} {expected}"
+                );
             }
         }
     }

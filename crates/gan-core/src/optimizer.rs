@@ -319,14 +319,22 @@ mod tests {
         optimizer.begin();
         optimizer.moved("p", tensor([0.0, 0.0]), tensor([1.0, 2.0]), 0.1, 0.5);
         let mut copy = Optimizer::new(Rule::Sgd);
-        copy.restore(optimizer.state(), optimizer.updates(), &Device::flex()).unwrap();
+        copy.restore(optimizer.state(), optimizer.updates(), &Device::flex())
+            .unwrap();
         for optimizer in [&mut optimizer, &mut copy] {
             optimizer.begin();
-            let moved = read(optimizer.moved("p", tensor([0.0, 0.0]), tensor([1.0, 2.0]), 0.1, 0.5));
+            let moved =
+                read(optimizer.moved("p", tensor([0.0, 0.0]), tensor([1.0, 2.0]), 0.1, 0.5));
             assert!((moved[0] + 0.15).abs() < 1e-7 && (moved[1] + 0.3).abs() < 1e-7);
         }
-        let adam = Rule::Adam { beta1: 0.5, beta2: 0.9, epsilon: 1e-8 };
-        let error = Optimizer::new(adam).restore(copy.state(), 1, &Device::flex()).unwrap_err();
+        let adam = Rule::Adam {
+            beta1: 0.5,
+            beta2: 0.9,
+            epsilon: 1e-8,
+        };
+        let error = Optimizer::new(adam)
+            .restore(copy.state(), 1, &Device::flex())
+            .unwrap_err();
         assert!(error.to_string().contains("p.momentum_buffer"), "{error}");
     }
 

@@ -107,7 +107,9 @@ impl rand::rand_core::TryRng for Stream {
 }
 
 /// How latent vectors are drawn.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize, clap::ValueEnum)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize, clap::ValueEnum,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum Prior {
     /// N(0, 1) in every coordinate.
@@ -162,7 +164,10 @@ mod tests {
             let mean = values.iter().sum::<f32>() / 4e4;
             let variance = values.iter().map(|v| (v - mean).powi(2)).sum::<f32>() / 4e4;
             assert!(mean.abs() < 0.02, "{prior:?} mean {mean}");
-            assert!((variance - 1.0).abs() < 0.03, "{prior:?} variance {variance}");
+            assert!(
+                (variance - 1.0).abs() < 0.03,
+                "{prior:?} variance {variance}"
+            );
         }
     }
 

@@ -101,14 +101,21 @@ pub fn find(out: &Path, word: &str, name: Option<&str>) -> Result<PathBuf> {
     }
     let names: Vec<_> = runs
         .iter()
-        .filter_map(|run| run.file_name().map(|name| name.to_string_lossy().into_owned()))
+        .filter_map(|run| {
+            run.file_name()
+                .map(|name| name.to_string_lossy().into_owned())
+        })
         .collect();
     Err(failure(
         Kind::Usage,
         format!(
             "there is no run {name} of {word} under {}; there are: {}",
             out.display(),
-            if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+            if names.is_empty() {
+                "none".to_owned()
+            } else {
+                names.join(", ")
+            }
         ),
     ))
 }
@@ -160,9 +167,8 @@ impl Run {
         let home = home(out, word);
         let folder = match name {
             Some(name) => {
-                let plain = !name.is_empty()
-                    && !name.starts_with('.')
-                    && !name.contains(['/', '\\', '\0']);
+                let plain =
+                    !name.is_empty() && !name.starts_with('.') && !name.contains(['/', '\\', '\0']);
                 if !plain {
                     return Err(failure(
                         Kind::Usage,
@@ -229,7 +235,11 @@ impl Run {
 
     /// The command that goes on with this run.
     pub fn resume_command(&self) -> String {
-        let name = self.folder.file_name().unwrap_or_default().to_string_lossy();
+        let name = self
+            .folder
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy();
         let home = self.folder.parent().and_then(Path::parent);
         match home {
             Some(out) if out != Path::new("runs") => format!(
@@ -392,7 +402,10 @@ impl Run {
         ));
         row.push(("data_wait", window.waited.as_secs_f64() / seconds));
         row.push(("epoch", epoch));
-        row.push(("elapsed_s", self.earlier + self.began.elapsed().as_secs_f64()));
+        row.push((
+            "elapsed_s",
+            self.earlier + self.began.elapsed().as_secs_f64(),
+        ));
         let text: Vec<String> = row
             .iter()
             .filter(|(name, _)| !matches!(*name, "epoch" | "elapsed_s"))
@@ -510,7 +523,11 @@ impl Run {
     }
 
     fn write_report(&self) -> Result<()> {
-        let name = self.folder.file_name().unwrap_or_default().to_string_lossy();
+        let name = self
+            .folder
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy();
         report::write(&self.folder, &format!("{} {name}", self.word), &self.notes)?;
         Ok(())
     }
@@ -579,8 +596,18 @@ fn difference(saved: &str, asked: &str) -> String {
     let lines = |text: &str| text.lines().map(str::to_owned).collect::<Vec<_>>();
     let (saved, asked) = (lines(saved), lines(asked));
     let mut out = Vec::new();
-    out.extend(saved.iter().filter(|l| !asked.contains(l)).map(|l| format!("  saved: {l}")));
-    out.extend(asked.iter().filter(|l| !saved.contains(l)).map(|l| format!("  asked: {l}")));
+    out.extend(
+        saved
+            .iter()
+            .filter(|l| !asked.contains(l))
+            .map(|l| format!("  saved: {l}")),
+    );
+    out.extend(
+        asked
+            .iter()
+            .filter(|l| !saved.contains(l))
+            .map(|l| format!("  asked: {l}")),
+    );
     out.join("\n")
 }
 

@@ -34,6 +34,16 @@ pub struct At {
 }
 
 impl At {
+    /// A place in a training outside [`fit`]: step `step` of `total` with `seed`.
+    pub fn new(seed: u64, step: u64, total: u64) -> Self {
+        Self {
+            seed,
+            step,
+            total,
+            ..Self::default()
+        }
+    }
+
     /// The random stream `name` of this step.
     pub fn rng(&self, name: &str) -> Stream {
         let stream = Stream::new(self.seed, name, self.step);
@@ -76,6 +86,7 @@ pub trait Source: Sync {
 pub struct Scalars(Vec<(&'static str, Value)>);
 
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "a handful live at a time")]
 enum Value {
     Device(Tensor<1>),
     Host(f64),
@@ -212,7 +223,11 @@ pub fn fit<S: Stage>(
         if let Some(picture) = stage.reals(&first) {
             run.picture("reals", None, &picture)?;
         }
-        let at = At { seed: plan.seed, total: plan.steps, ..At::default() };
+        let at = At {
+            seed: plan.seed,
+            total: plan.steps,
+            ..At::default()
+        };
         preview(stage, &at, 0, run)?;
         if plan.trace.is_some() {
             save(stage, 0, plan, run)?;

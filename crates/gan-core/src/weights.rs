@@ -293,15 +293,16 @@ pub(crate) fn replace<const D: usize>(
     Param::from_mapped_value(id, new, mapper)
 }
 
+/// Makes the values of a tensor from its path, the struct that holds it, and its shape; `None` leaves
+/// it as it is.
+pub type Make<'a> = dyn FnMut(&str, &str, &[usize]) -> Option<Vec<f32>> + 'a;
+
 /// Rebuilds every float tensor of a module from its path, the struct that holds it, and its shape.
 /// The values are in burn's layout.
-pub fn rebuild<M: Module>(
-    module: M,
-    make: &mut dyn FnMut(&str, &str, &[usize]) -> Option<Vec<f32>>,
-) -> M {
+pub fn rebuild<M: Module>(module: M, make: &mut Make<'_>) -> M {
     struct Rebuilder<'a> {
         place: Place,
-        make: &'a mut dyn FnMut(&str, &str, &[usize]) -> Option<Vec<f32>>,
+        make: &'a mut Make<'a>,
     }
     impl ModuleMapper for Rebuilder<'_> {
         fn enter_module(&mut self, name: &str, container: &str) {

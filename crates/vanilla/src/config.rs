@@ -8,7 +8,9 @@ use gan_core::optimizer::{Rule, Schedule};
 use gan_core::random::Prior;
 
 /// What is learned.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize, clap::ValueEnum)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize, clap::ValueEnum,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum Dataset {
     /// Grey pictures: idx files under `data`, or the built-in procedural digits.
@@ -18,7 +20,9 @@ pub enum Dataset {
 }
 
 /// What follows a hidden layer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize, clap::ValueEnum)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize, clap::ValueEnum,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum Activation {
     /// max(x, 0).
@@ -32,7 +36,9 @@ pub enum Activation {
 }
 
 /// What ends the generator; it fixes the value range of the data.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize, clap::ValueEnum)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize, clap::ValueEnum,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum Squash {
     /// Pictures in [-1, 1].
@@ -44,7 +50,9 @@ pub enum Squash {
 }
 
 /// How weights start.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize, clap::ValueEnum)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize, clap::ValueEnum,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum Start {
     /// U(-1/sqrt(fan_in), 1/sqrt(fan_in)), PyTorch's default.
@@ -57,7 +65,9 @@ pub enum Start {
 }
 
 /// Which optimizer moves both players.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize, clap::ValueEnum)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize, clap::ValueEnum,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum Optimizing {
     /// Adam with `beta1` and `beta2`.
@@ -171,7 +181,11 @@ impl Configuration for Config {
             }
         }
         if !(0.0..=1.0).contains(&self.decay_start) {
-            return Err(illegal("decay_start", self.decay_start, "it must be in [0, 1]"));
+            return Err(illegal(
+                "decay_start",
+                self.decay_start,
+                "it must be in [0, 1]",
+            ));
         }
         for (key, value) in [("lr_g", self.lr_g), ("lr_d", self.lr_d)] {
             if !(value >= 0.0 && value.is_finite()) {

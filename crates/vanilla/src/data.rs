@@ -165,7 +165,8 @@ impl Shuffled {
     }
 
     fn order(&self, epoch: u64) -> Arc<Vec<u32>> {
-        let make = || Arc::new(Stream::new(self.seed, "order", epoch).permutation(self.pictures.len()));
+        let make =
+            || Arc::new(Stream::new(self.seed, "order", epoch).permutation(self.pictures.len()));
         match self.order.lock() {
             Ok(mut kept) => {
                 if kept.0 != epoch {

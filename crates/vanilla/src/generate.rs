@@ -6,9 +6,7 @@ use crate::train::{STAGE, pictures, prior, sample, scatter};
 use anyhow::{Context, Result};
 use burn::module::Module;
 use burn::tensor::Device;
-use gan_core::command::{
-    CheckpointArguments, GenerateCommand, InterpolateCommand, save_picture,
-};
+use gan_core::command::{CheckpointArguments, GenerateCommand, InterpolateCommand, save_picture};
 use gan_core::config::from_identity;
 use gan_core::failure::{Kind, at_path, failure};
 use gan_core::located::{self, Located};
@@ -117,9 +115,12 @@ pub fn generate(command: &GenerateCommand) -> Result<()> {
     let sampler = Sampler::find(&command.weights)?;
     let width = sampler.config.latent_dim;
     if sampler.config.dataset == Dataset::Digits {
-        command.write(&sampler.path, prior(&sampler.config), width, &mut |latents| {
-            Ok(sampler.decode(latents))
-        })?;
+        command.write(
+            &sampler.path,
+            prior(&sampler.config),
+            width,
+            &mut |latents| Ok(sampler.decode(latents)),
+        )?;
         return Ok(());
     }
     let seeds = command.seeds()?;

@@ -7,6 +7,7 @@ use vanilla::{config::Flags, generate, train};
 /// The first GAN: digits from noise, and a ring of Gaussians that shows mode collapse.
 #[derive(clap::Parser)]
 #[command(name = "vanilla", version, after_help = EXIT_CODES)]
+#[expect(clippy::large_enum_variant, reason = "one command a process")]
 enum Vanilla {
     /// Train; without data on procedural digits, in about five minutes.
     Train(TrainCommand<Flags>),

@@ -74,7 +74,10 @@ impl Ring {
         }
         let good: usize = histogram.iter().sum();
         Coverage {
-            modes: histogram.iter().filter(|count| **count * 100 >= total).count(),
+            modes: histogram
+                .iter()
+                .filter(|count| **count * 100 >= total)
+                .count(),
             high_quality: good as f64 / total as f64,
             divergence: divergence_to_uniform(&histogram),
         }

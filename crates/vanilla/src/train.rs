@@ -73,9 +73,8 @@ impl Gan {
     /// When the file is missing or of another network.
     pub fn init_from(&mut self, place: &std::path::Path, out: &std::path::Path) -> Result<()> {
         let stages = [STAGE];
-        let find = |networks: &[&str]| {
-            located::find(Some(place), out, "vanilla", &stages, networks)
-        };
+        let find =
+            |networks: &[&str]| located::find(Some(place), out, "vanilla", &stages, networks);
         self.generator
             .load_weights(&find(&["generator", "generator_ema"])?.file.tensors)?;
         if !place.is_file() {
@@ -108,8 +107,7 @@ impl Gan {
 
     /// Adds instance noise, whose strength falls to 0 over the run.
     fn noised(&self, samples: Tensor<2>, at: &At, stream: &str) -> Tensor<2> {
-        let strength =
-            self.config.instance_noise * (1.0 - at.step as f64 / at.total.max(1) as f64);
+        let strength = self.config.instance_noise * (1.0 - at.step as f64 / at.total.max(1) as f64);
         if strength <= 0.0 {
             return samples;
         }
@@ -240,7 +238,11 @@ pub(crate) fn sample(
 ) -> Vec<f32> {
     let rows = latent.len() / width;
     let latent = Tensor::<2>::from_data(TensorData::new(latent, [rows, width]), device);
-    generator.forward(latent).into_data().iter::<f32>().collect()
+    generator
+        .forward(latent)
+        .into_data()
+        .iter::<f32>()
+        .collect()
 }
 
 /// Pictures from flat samples.
@@ -289,7 +291,13 @@ pub fn train(command: &TrainCommand<Flags>) -> Result<()> {
     let device = device::parse(&config.training.device)?;
     let source = Data::open(config)?;
     let mean = source.mean();
-    let mut gan = Gan::new(config, source.size(), mean.as_deref(), source.len(), &device);
+    let mut gan = Gan::new(
+        config,
+        source.size(),
+        mean.as_deref(),
+        source.len(),
+        &device,
+    );
     if let Some(place) = launch.init_from() {
         gan.init_from(place, launch.out())?;
     }

@@ -64,10 +64,14 @@ impl BatchNorm {
         let result = batch_norm_train(input, weight, bias, self.epsilon);
         if statistics == Statistics::Update {
             let count = (dims.iter().product::<usize>() / dims[1]) as f64;
-            let unbiased = if count > 1.0 { count / (count - 1.0) } else { 1.0 };
+            let unbiased = if count > 1.0 {
+                count / (count - 1.0)
+            } else {
+                1.0
+            };
             let keep = 1.0 - self.momentum;
-            let mean = self.running_mean.value().mul_scalar(keep)
-                + result.mean.mul_scalar(self.momentum);
+            let mean =
+                self.running_mean.value().mul_scalar(keep) + result.mean.mul_scalar(self.momentum);
             let variance = self.running_var.value().mul_scalar(keep)
                 + result.variance.mul_scalar(self.momentum * unbiased);
             // Folding the update in at once: burn would keep it pending until the next forward,

@@ -35,7 +35,13 @@ impl Dropout {
         let mask: Vec<f32> = stream
             .uniform(dims.iter().product(), 0.0, 1.0)
             .into_iter()
-            .map(|draw| if f64::from(draw) < self.keep { scale } else { 0.0 })
+            .map(|draw| {
+                if f64::from(draw) < self.keep {
+                    scale
+                } else {
+                    0.0
+                }
+            })
             .collect();
         let device = input.device().without_autodiff();
         let mask = Tensor::<D>::from_data(TensorData::new(mask, dims), &device);

@@ -11,6 +11,7 @@ pub mod checkpoint;
 pub mod command;
 pub mod config;
 pub mod console;
+pub mod contract;
 pub mod device;
 pub mod failure;
 pub mod idx;

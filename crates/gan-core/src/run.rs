@@ -182,7 +182,13 @@ impl Run {
                 .find(|folder| !folder.exists())
                 .unwrap_or_else(|| home.join("run")),
         };
-        let occupied = std::fs::read_dir(&folder).is_ok_and(|mut entries| entries.next().is_some());
+        // A process that was killed at once leaves a lock, or a configuration half written.
+        let occupied = std::fs::read_dir(&folder).is_ok_and(|entries| {
+            entries.flatten().any(|entry| {
+                let name = entry.file_name();
+                name != "lock" && !name.to_string_lossy().contains(".tmp-")
+            })
+        });
         if occupied {
             return Err(failure(
                 Kind::Usage,

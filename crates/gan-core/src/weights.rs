@@ -6,7 +6,7 @@
 //! uses. So a file written here loads in PyTorch with `load_state_dict`, and the other way round.
 
 use crate::failure::{Kind, at_path, failure};
-use anyhow::{Context, Result};
+use anyhow::Result;
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{Tensor, TensorData};
 use std::collections::BTreeMap;
@@ -377,11 +377,11 @@ pub fn read(path: &Path) -> Result<WeightFile> {
     } else {
         let bytes =
             std::fs::read(path).map_err(|error| at_path(Kind::Checkpoint, "read", path, &error))?;
-        parse_safetensors(&bytes).with_context(|| {
+        parse_safetensors(&bytes).map_err(|error| {
             failure(
                 Kind::Checkpoint,
                 format!(
-                    "{} is neither a safetensors file nor a PyTorch state dict",
+                    "{} is neither a safetensors file nor a PyTorch state dict: {error}",
                     path.display()
                 ),
             )

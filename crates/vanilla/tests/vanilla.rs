@@ -1,0 +1,408 @@
+//! Shapes, parameter counts, the printed networks, the stage contract, learning on the ring, and the
+//! binary from end to end.
+
+use burn::module::Module;
+use burn::tensor::{Device, Tensor};
+use gan_core::config::{Configuration, Layer, Training, merge};
+use gan_core::contract::{self, fail, succeed};
+use gan_core::stage::{At, Source, Stage};
+use std::path::Path;
+use vanilla::config::Dataset;
+use vanilla::data::Data;
+use vanilla::discriminator::Discriminator;
+use vanilla::generator::Generator;
+use vanilla::train::Gan;
+use vanilla::{Config, Sampler};
+
+const BINARY: &str = env!("CARGO_BIN_EXE_vanilla");
+
+fn preset(name: &str) -> Config {
+    merge(&[Layer::preset::<Config>(name).unwrap()]).unwrap()
+}
+
+#[test]
+fn the_default_networks_have_the_seeds_parameters() {
+    let device = Device::flex();
+    let config = Config::default();
+    let generator = Generator::new(&config, 784, &device);
+    let discriminator = Discriminator::new(&config, 784, &device);
+    assert_eq!(generator.num_params(), 693_784);
+    assert_eq!(discriminator.num_params(), 643_501);
+    let samples = generator.forward(Tensor::zeros([3, 100], &device));
+    assert_eq!(samples.dims(), [3, 784]);
+    assert_eq!(discriminator.forward(samples, None).dims(), [3, 1]);
+}
+
+#[test]
+fn the_2014_networks_have_the_papers_parameters() {
+    let device = Device::flex();
+    let config = preset("goodfellow");
+    // 100*1200+1200 + 1200*1200+1200 + 1200*784+784 and, with five pieces a unit,
+    // 784*1200+1200 + 240*1200+1200 + 240+1.
+    assert_eq!(Generator::new(&config, 784, &device).num_params(), 2_503_984);
+    assert_eq!(Discriminator::new(&config, 784, &device).num_params(), 1_231_441);
+}
+
+#[test]
+fn the_printed_networks_are_pinned() {
+    let device = Device::flex();
+    for name in ["paper", "goodfellow", "ring"] {
+        let config = preset(name);
+        let width = if config.dataset == Dataset::Ring { 2 } else { 784 };
+        let printed = format!(
+            "{}\n{}\n",
+            Generator::new(&config, width, &device),
+            Discriminator::new(&config, width, &device)
+        );
+        let place = format!("{}/tests/printed/{name}.txt", env!("CARGO_MANIFEST_DIR"));
+        if std::env::var_os("PIN").is_some() {
+            std::fs::write(&place, &printed).unwrap();
+        }
+        let pinned = std::fs::read_to_string(&place).unwrap();
+        assert_eq!(printed, pinned, "renew {place} with PIN=1 if the change is wanted");
+    }
+}
+
+#[test]
+fn initial_weights_follow_their_rule() {
+    let device = Device::flex();
+    let weights = |config: &Config, mean: Option<&[f64]>| {
+        contract::snapshot(&mut Gan::new(config, (28, 28), mean, 10, &device))
+    };
+    let spread = |values: &[f32]| {
+        let mean = values.iter().sum::<f32>() / values.len() as f32;
+        (values.iter().map(|v| (v - mean).powi(2)).sum::<f32>() / values.len() as f32).sqrt()
+    };
+    let default = weights(&Config::default(), None);
+    let first = &default["generator"]["main.0.weight"];
+    assert_eq!(first.shape, [500, 100], "PyTorch's layout");
+    // U(-0.1, 0.1) has standard deviation 0.1 / sqrt 3.
+    assert!(first.values.iter().all(|v| v.abs() <= 0.1));
+    assert!((spread(&first.values) - 0.1 / 3f32.sqrt()).abs() < 1e-3);
+
+    let marginals = vec![0.25; 784];
+    let paper = weights(&preset("goodfellow"), Some(&marginals));
+    let wide = &paper["generator"]["main.2.weight"].values;
+    assert!(wide.iter().all(|v| v.abs() <= 0.05) && wide.iter().any(|v| v.abs() > 0.0499));
+    let narrow = &paper["discriminator"]["main.0.weight"].values;
+    assert!(narrow.iter().all(|v| v.abs() <= 0.005) && narrow.iter().any(|v| v.abs() > 0.0049));
+    let bias = paper["generator"]["main.4.bias"].values[0];
+    assert!((bias - (0.25f32 / 0.75).ln()).abs() < 1e-6, "logit of the mean pixel");
+}
+
+/// A configuration small enough for many steps in a test.
+fn small(name: &str) -> Config {
+    let config = preset(name);
+    let hidden = |widths: &[usize]| widths.iter().map(|_| 16).collect();
+    Config {
+        generator_hidden: hidden(&config.generator_hidden),
+        discriminator_hidden: hidden(&config.discriminator_hidden),
+        training: Training {
+            batch_size: 16,
+            data: String::new(),
+            ..config.training.clone()
+        },
+        ..config
+    }
+}
+
+#[test]
+fn every_preset_keeps_the_stage_contract() {
+    for (name, _) in Config::PRESETS {
+        let config = Config {
+            ema_decay: 0.9,
+            ..small(name)
+        };
+        let data = Data::open(&config).unwrap();
+        let make = || {
+            let mean = data.mean();
+            Gan::new(&config, data.size(), mean.as_deref(), data.len(), &Device::flex())
+        };
+        contract::holds(make, |step| data.batch(0, step as usize).unwrap(), 10);
+    }
+}
+
+#[test]
+fn each_player_moves_only_in_its_own_step() {
+    let config = Config {
+        n_critic: 2,
+        ..small("quick")
+    };
+    let data = Data::open(&config).unwrap();
+    let mut gan = Gan::new(&config, data.size(), None, data.len(), &Device::flex());
+    let mut last = contract::snapshot(&mut gan);
+    for step in 0..4 {
+        gan.step(data.batch(0, step).unwrap(), &At::new(0, step as u64, 4)).unwrap();
+        let now = contract::snapshot(&mut gan);
+        let moved = contract::moved(&last, &now);
+        let has_generator = moved.iter().any(|name| name.starts_with("generator"));
+        assert_eq!(has_generator, step % 2 == 1, "step {step} moved {moved:?}");
+        assert!(moved.contains(&"discriminator".to_owned()));
+        last = now;
+    }
+}
+
+#[test]
+fn the_ring_is_learned() {
+    let config = Config {
+        training: Training {
+            steps: 2500,
+            ..preset("ring").training
+        },
+        ..preset("ring")
+    };
+    let data = Data::open(&config).unwrap();
+    let mut gan = Gan::new(&config, data.size(), None, data.len(), &Device::flex());
+    let measured = |gan: &Gan| -> Vec<f64> {
+        let (_, scalars) = gan.preview(&At::new(0, 0, 1)).unwrap();
+        scalars.read().into_iter().map(|(_, value)| value).collect()
+    };
+    assert_eq!(measured(&gan)[0], 0.0, "an untrained generator covers no mode");
+    for step in 0..2500u64 {
+        let batch = data.batch(step / 1000, (step % 1000) as usize).unwrap();
+        gan.step(batch, &At::new(0, step, 2500)).unwrap();
+    }
+    let [modes, high_quality, divergence] = measured(&gan)[..] else {
+        panic!("three measures")
+    };
+    // Most seeds reach 8 modes and 0.9 high quality at this length; 6 and 0.6 leave room.
+    assert!(
+        modes >= 6.0 && high_quality >= 0.6 && divergence < 0.2,
+        "{modes} modes, {high_quality}, {divergence}"
+    );
+}
+
+const SMALL: [&str; 12] = [
+    "--batch-size",
+    "16",
+    "--generator-hidden",
+    "24,24",
+    "--discriminator-hidden",
+    "24,24",
+    "--log-every",
+    "3",
+    "--sample-every",
+    "9",
+    "--save-every",
+    "7",
+];
+
+/// A small copy of MNIST's layout: gzipped pictures, plain labels, drawn digits.
+fn write_mnist(folder: &Path, count: u32) {
+    use std::io::Write;
+    let pictures = vanilla::data::procedural(3, count as usize);
+    let mut body = 0x0803u32.to_be_bytes().to_vec();
+    for size in [count, 28, 28] {
+        body.extend(size.to_be_bytes());
+    }
+    body.extend(&pictures.pixels);
+    let file = std::fs::File::create(folder.join("train-images-idx3-ubyte.gz")).unwrap();
+    let mut encoder = flate2::write::GzEncoder::new(file, Default::default());
+    encoder.write_all(&body).unwrap();
+    encoder.finish().unwrap();
+    let mut labels = 0x0801u32.to_be_bytes().to_vec();
+    labels.extend(count.to_be_bytes());
+    labels.extend(&pictures.labels);
+    std::fs::write(folder.join("train-labels-idx1-ubyte"), labels).unwrap();
+}
+
+#[test]
+fn a_killed_run_of_every_preset_resumes_bit_for_bit() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("mnist");
+    std::fs::create_dir(&data).unwrap();
+    // 5 batches an epoch: 60 steps cross eleven ends of an epoch.
+    write_mnist(&data, 90);
+    let data = data.to_string_lossy();
+    for (name, _) in Config::PRESETS {
+        let mut command = vec!["train", "--preset", name, "--data", &data, "--steps", "60"];
+        command.extend(SMALL);
+        command.extend(["--ema-decay", "0.9", "--decay-start", "0.5"]);
+        let place = folder.path().join(name);
+        contract::resume_is_the_same_run(BINARY, "vanilla", "gan", &command, &place);
+    }
+}
+
+#[test]
+fn threads_do_not_change_a_byte() {
+    let folder = tempfile::tempdir().unwrap();
+    let command = ["train", "--preset", "quick", "--steps", "20", "--batch-size", "128"];
+    contract::threads_do_not_matter(BINARY, "vanilla", "gan", &command, folder.path());
+}
+
+#[test]
+fn a_run_explains_itself_and_a_checkpoint_is_all_you_need() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().to_string_lossy().into_owned();
+    let mut command = vec!["train", "--steps", "20", "--out", &out];
+    command.extend(SMALL);
+    let said = succeed(BINARY, &command);
+    assert!(said.starts_with("PROCEDURAL"), "{said}");
+    let run = folder.path().join("vanilla/001");
+    for file in [
+        "config.toml",
+        "metrics.jsonl",
+        "report.html",
+        "samples/reals.png",
+        "samples/step_00000000.png",
+        "samples/step_00000020.png",
+        "samples/training.gif",
+        "checkpoints/gan/latest",
+        "checkpoints/gan/step_00000020/manifest.json",
+    ] {
+        assert!(run.join(file).is_file(), "{file} is missing");
+    }
+    let config = std::fs::read_to_string(run.join("config.toml")).unwrap();
+    assert!(config.starts_with("# PROCEDURAL"), "{config}");
+    let log = std::fs::read_to_string(run.join("metrics.jsonl")).unwrap();
+    let row: serde_json::Value = serde_json::from_str(log.lines().next().unwrap()).unwrap();
+    for key in ["loss_d", "loss_g", "d_real", "d_fake", "lr_g", "grad_norm_d", "images_per_second"] {
+        assert!(row[key].is_number(), "{key} in {row}");
+    }
+
+    // The same configuration again gives the same bytes.
+    let again = run.join("config.toml").to_string_lossy().into_owned();
+    succeed(BINARY, &["train", "--config", &again, "--out", &out, "--name", "again", "--quiet"]);
+    let files = |name: &str| contract::newest_files(&folder.path().join("vanilla").join(name), "gan");
+    assert_eq!(files("001"), files("again"));
+
+    let sampled = folder.path().join("sampled");
+    let sampled_text = sampled.to_string_lossy().into_owned();
+    let generate = ["generate", "--out", &out, "--checkpoint", "001", "-o", &sampled_text];
+    succeed(BINARY, &[&generate[..], &["--seeds", "7,3-4"]].concat());
+    let names: Vec<_> = contract::walk(&sampled)
+        .iter()
+        .map(|path| path.file_name().unwrap().to_string_lossy().into_owned())
+        .collect();
+    assert_eq!(names, ["seed_00000003.png", "seed_00000004.png", "seed_00000007.png"]);
+    // A seed is a sample, whatever else is generated; and the library says the same.
+    let before = std::fs::read(sampled.join("seed_00000007.png")).unwrap();
+    succeed(BINARY, &[&generate[..], &["--num", "9", "--batch-size", "4"]].concat());
+    assert_eq!(before, std::fs::read(sampled.join("seed_00000007.png")).unwrap());
+    let sampler = Sampler::open(&run).unwrap();
+    let picture = gan_core::images::read(&sampled.join("seed_00000007.png")).unwrap().into_rgb8();
+    assert_eq!(sampler.sample(&[7])[0], picture);
+    succeed(BINARY, &[&generate[..], &["--grid", "4x2"]].concat());
+    assert!(sampled.join("grid.png").is_file());
+
+    for name in ["walk.gif", "walk.apng"] {
+        let place = folder.path().join(name).to_string_lossy().into_owned();
+        let walk = ["interpolate", "--out", &out, "--checkpoint", "001", "--frames", "3", "-o", &place];
+        succeed(BINARY, &walk);
+        succeed(BINARY, &[&walk[..], &["--seeds", "1-3", "--expression", "a-b+c"]].concat());
+        assert!(Path::new(&place).with_extension("points.png").is_file());
+    }
+    let export = folder.path().join("g.safetensors").to_string_lossy().into_owned();
+    succeed(BINARY, &["export", "--out", &out, "--checkpoint", "001", "-o", &export]);
+    assert_eq!(Sampler::open(&export).unwrap().sample(&[7])[0], picture);
+    let info = succeed(BINARY, &["info", "--out", &out, "001"]);
+    assert!(info.contains("main.0.weight") && info.contains("matches its sha256"), "{info}");
+    assert!(succeed(BINARY, &["runs", "list", "--out", &out]).contains("PROCEDURAL"));
+    succeed(BINARY, &["runs", "prune", "--out", &out]);
+    assert_eq!(gan_core::checkpoint::steps(&run.join("checkpoints/gan")).len(), 1);
+
+    // Fine-tuning starts from those weights in a new run.
+    let mut tune = vec!["train", "--init-from", &export, "--steps", "2", "--out", &out, "--name", "tuned"];
+    tune.extend(SMALL);
+    succeed(BINARY, &tune);
+}
+
+#[test]
+fn wrong_requests_are_answered_with_their_exit_code() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().to_string_lossy().into_owned();
+    let train = |more: &[&str], code: i32| {
+        fail(BINARY, &[&["train", "--out", &out], more].concat(), code)
+    };
+    assert!(train(&["--batch-size", "0"], 2).contains("batch_size = 0"));
+    assert!(train(&["--lr", "nan"], 2).contains("lr"));
+    assert!(train(&["--preset", "mnits"], 2).contains("quick, paper"));
+    assert!(train(&["--device", "cuda:7"], 2).contains("not in this build"));
+    assert!(train(&["--data", "/nowhere"], 3).contains("/nowhere does not exist"));
+    assert!(train(&["--resume", "nothing"], 2).contains("there is no run nothing"));
+    let config = folder.path().join("my.toml");
+    std::fs::write(&config, "bathc_size = 3\n").unwrap();
+    let error = train(&["--config", &config.to_string_lossy()], 2);
+    assert!(error.contains("my.toml: unknown key bathc_size; did you mean batch_size?"), "{error}");
+    let broken = folder.path().join("train-images-idx3-ubyte");
+    std::fs::write(&broken, b"<html>").unwrap();
+    assert!(train(&["--data", &out], 3).contains("train-images-idx3-ubyte"));
+    assert!(!folder.path().join("vanilla").exists(), "nothing was written");
+
+    assert!(fail(BINARY, &["generate", "--out", &out], 2).contains("there is no run"));
+    assert!(fail(BINARY, &["generate", "--out", &out, "--checkpoint", "x"], 4).contains("x does not exist"));
+    let error = fail(BINARY, &["info", &config.to_string_lossy()], 4);
+    assert!(error.contains("neither a safetensors file nor a PyTorch state dict"), "{error}");
+}
+
+#[test]
+fn divergence_stops_the_run_and_saves_nothing_poisoned() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().to_string_lossy().into_owned();
+    let mut command = vec!["train", "--steps", "40", "--out", &out, "--name", "run"];
+    command.extend(SMALL);
+    let stopped = [&command[..], &["--optimizer", "goodfellow", "--lr", "1e30"]].concat();
+    let error = fail(BINARY, &stopped, 7);
+    assert!(error.contains("step") && error.contains("seed 0"), "{error}");
+    let run = folder.path().join("vanilla/run");
+    assert!(gan_core::checkpoint::newest(&run.join("checkpoints/gan")).unwrap().is_none());
+}
+
+#[test]
+fn a_damaged_newest_checkpoint_falls_back_to_the_one_before() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().to_string_lossy().into_owned();
+    let mut command = vec!["train", "--steps", "21", "--out", &out, "--name", "run"];
+    command.extend(SMALL);
+    succeed(BINARY, &command);
+    let gan = folder.path().join("vanilla/run/checkpoints/gan");
+    let weights = gan.join("step_00000021/generator.safetensors");
+    let before = std::fs::read(&weights).unwrap();
+    let mut damaged = before.clone();
+    let last = damaged.len() - 1;
+    damaged[last] ^= 1;
+    std::fs::write(&weights, &damaged).unwrap();
+    let said = succeed(BINARY, &["train", "--resume", "run", "--out", &out]);
+    assert!(said.contains("the file is damaged") && said.contains("resuming"), "{said}");
+    assert_eq!(before, std::fs::read(&weights).unwrap(), "trained again, and equal");
+    let step = gan.join("step_00000021").to_string_lossy().into_owned();
+    std::fs::write(&weights, &damaged).unwrap();
+    let error = fail(BINARY, &["generate", "--checkpoint", &step], 4);
+    assert!(error.contains("generator.safetensors") && error.contains("sha256"), "{error}");
+}
+
+#[cfg(unix)]
+#[test]
+fn ctrl_c_saves_and_a_second_trainer_is_refused() {
+    use std::process::{Command, Stdio};
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().to_string_lossy().into_owned();
+    let mut command = vec!["train", "--steps", "1000000", "--out", &out, "--name", "run"];
+    command.extend(SMALL);
+    let child = Command::new(BINARY)
+        .args(&command)
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let log = folder.path().join("vanilla/run/metrics.jsonl");
+    while !log.is_file() {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    let error = fail(BINARY, &["train", "--resume", "run", "--out", &out], 6);
+    assert!(error.contains("another process") && error.contains("is training in"), "{error}");
+    let id = child.id().to_string();
+    assert!(Command::new("kill").args(["-INT", &id]).status().unwrap().success());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(130));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("the checkpoint is saved. Go on with"), "{said}");
+    let run = folder.path().join("vanilla/run");
+    let newest = gan_core::checkpoint::newest(&run.join("checkpoints/gan")).unwrap();
+    assert!(newest.is_some());
+    let error = fail(
+        BINARY,
+        &["train", "--resume", "run", "--out", &out, "--batch-size", "8"],
+        2,
+    );
+    assert!(error.contains("batch_size is 16 in the run, 8 was asked for"), "{error}");
+}

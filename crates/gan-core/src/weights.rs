@@ -367,11 +367,14 @@ pub fn read(path: &Path) -> Result<WeightFile> {
             ),
         ));
     }
-    let mut start = [0u8; 4];
-    let read = file
-        .read(&mut start)
+    let mut start = Vec::new();
+    Read::by_ref(&mut file)
+        .take(9)
+        .read_to_end(&mut start)
         .map_err(|error| at_path(Kind::Checkpoint, "read", path, &error))?;
-    let is_pytorch = start[..read].starts_with(b"PK") || start[0] == 0x80;
+    // A safetensors file begins with the length of its JSON header: any byte may come first.
+    let is_safetensors = start.get(8) == Some(&b'{');
+    let is_pytorch = !is_safetensors && (start.starts_with(b"PK") || start.starts_with(&[0x80]));
     let mut weights = if is_pytorch {
         read_pytorch(path, length.len())?
     } else {
@@ -584,6 +587,19 @@ mod tests {
         let read = parse_safetensors(&bytes).unwrap();
         assert_eq!(read.tensors, tensors);
         assert_eq!(read.metadata, metadata);
+    }
+
+    #[test]
+    fn the_format_is_told_whatever_the_header_length() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("w.safetensors");
+        let (tensors, mut metadata) = sample();
+        // Header lengths from 0x..00 to 0x..f8: 0x80 alone would look like a pickle.
+        for length in 0..256 {
+            metadata.insert("x".to_owned(), "y".repeat(length));
+            write(&path, &tensors, &metadata).unwrap();
+            assert_eq!(read(&path).unwrap().tensors, tensors, "{length}");
+        }
     }
 
     #[test]

@@ -1,0 +1,344 @@
+//! Shapes, parameter counts, the printed networks, the stage contract, and the binary from end to
+//! end.
+
+use burn::module::Module;
+use burn::tensor::{Device, Tensor};
+use dcgan::config::Upsample;
+use dcgan::data::Data;
+use dcgan::discriminator::Discriminator;
+use dcgan::generator::Generator;
+use dcgan::train::Gan;
+use dcgan::{Config, Sampler, faces};
+use gan_core::augment::Augment;
+use gan_core::config::{Configuration, Layer, Training, merge};
+use gan_core::contract::{self, fail, succeed};
+use gan_core::layers::Statistics;
+use gan_core::random::Stream;
+use gan_core::stage::{At, Source, Stage};
+use image::DynamicImage;
+use std::path::Path;
+
+const BINARY: &str = env!("CARGO_BIN_EXE_dcgan");
+
+fn preset(name: &str) -> Config {
+    merge(&[Layer::preset::<Config>(name).unwrap()]).unwrap()
+}
+
+#[test]
+fn the_default_networks_have_the_papers_parameters() {
+    let device = Device::flex();
+    let config = Config::default();
+    assert_eq!(Generator::new(&config, &device).num_params(), TRAINED_G + 1920);
+    assert_eq!(Discriminator::new(&config, &device).num_params(), TRAINED_D + 1792);
+}
+/// Parameters as PyTorch counts them; burn adds the running statistics, which are no parameters:
+/// 2 x (512 + 256 + 128 + 64) in the generator, 2 x (128 + 256 + 512) in the discriminator.
+const TRAINED_G: usize = 3_576_704;
+const TRAINED_D: usize = 2_765_568;
+
+#[test]
+fn every_size_gives_its_shapes() {
+    let device = Device::flex();
+    for image_size in [32, 64, 128] {
+        for upsample in [Upsample::Transpose, Upsample::Resize] {
+            for channels in [1, 3] {
+                let config = Config {
+                    image_size,
+                    upsample,
+                    channels,
+                    latent_dim: 7,
+                    width_g: 4,
+                    width_d: 4,
+                    ..Config::default()
+                };
+                let generator = Generator::new(&config, &device);
+                let pictures = generator.forward(Tensor::zeros([2, 7], &device), Statistics::Running);
+                assert_eq!(pictures.dims(), [2, channels, image_size, image_size]);
+                let discriminator = Discriminator::new(&config, &device);
+                let logits = discriminator.forward(pictures.clone(), Statistics::Running);
+                assert_eq!(logits.dims(), [2, 1]);
+                let layers: usize = (0..config.doublings()).map(|layer| 4 << layer).sum();
+                assert_eq!(discriminator.features(pictures).dims(), [2, 16 * layers]);
+            }
+        }
+    }
+}
+
+#[test]
+fn the_printed_networks_are_pinned() {
+    let device = Device::flex();
+    let large = Config {
+        image_size: 128,
+        ..preset("paper")
+    };
+    let resize = Config {
+        upsample: Upsample::Resize,
+        ..preset("paper")
+    };
+    for (name, config) in [("paper", preset("paper")), ("128", large), ("resize", resize)] {
+        let printed = format!(
+            "{}\n{}\n",
+            Generator::new(&config, &device),
+            Discriminator::new(&config, &device)
+        );
+        let place = format!("{}/tests/printed/{name}.txt", env!("CARGO_MANIFEST_DIR"));
+        if std::env::var_os("PIN").is_some() {
+            std::fs::write(&place, &printed).unwrap();
+        }
+        let pinned = std::fs::read_to_string(&place).unwrap();
+        assert_eq!(printed, pinned, "renew {place} with PIN=1 if the change is wanted");
+    }
+}
+
+#[test]
+fn initial_weights_are_normal_with_0_02() {
+    let mut gan = Gan::new(&Config::default(), &Device::flex());
+    let parts = contract::snapshot(&mut gan);
+    let mut checked = 0;
+    for part in ["generator", "discriminator"] {
+        for (name, tensor) in &parts[part] {
+            let values = &tensor.values;
+            let count = values.len() as f64;
+            let mean = values.iter().map(|v| f64::from(*v)).sum::<f64>() / count;
+            let variance = values.iter().map(|v| (f64::from(*v) - mean).powi(2)).sum::<f64>() / count;
+            let (expected_mean, expected_std) = match (name.as_str(), tensor.shape.len()) {
+                (_, 4) => (0.0, 0.02),
+                (name, _) if name.ends_with("weight") => (1.0, 0.02),
+                (name, _) if name.ends_with("running_var") => (1.0, 0.0),
+                _ => (0.0, 0.0),
+            };
+            // Four standard errors of the mean and of the standard deviation.
+            let room = 4.0 * 0.02 / count.sqrt();
+            assert!((mean - expected_mean).abs() <= room, "{part} {name} mean {mean}");
+            assert!((variance.sqrt() - expected_std).abs() <= room, "{part} {name}");
+            checked += 1;
+        }
+    }
+    assert_eq!(checked, 5 + 4 * 4 + 5 + 3 * 4);
+}
+
+fn small(name: &str) -> Config {
+    let config = preset(name);
+    Config {
+        image_size: 32,
+        latent_dim: 8,
+        width_g: 4,
+        width_d: 4,
+        training: Training {
+            batch_size: 8,
+            ..config.training.clone()
+        },
+        ..config
+    }
+}
+
+#[test]
+fn every_preset_keeps_the_stage_contract() {
+    for (name, _) in Config::PRESETS {
+        let config = Config {
+            ema_decay: 0.9,
+            ..small(name)
+        };
+        let data = Data::open(&config).unwrap();
+        let make = || Gan::new(&config, &Device::flex());
+        contract::holds(make, |step| data.batch(0, step as usize).unwrap(), 6);
+    }
+}
+
+#[test]
+fn each_player_moves_only_in_its_own_step() {
+    let config = Config {
+        n_critic: 2,
+        augment: Augment::ColorTranslation,
+        ..small("quick")
+    };
+    let data = Data::open(&config).unwrap();
+    let mut gan = Gan::new(&config, &Device::flex());
+    let mut last = contract::snapshot(&mut gan);
+    for step in 0..4 {
+        gan.step(data.batch(0, step).unwrap(), &At::new(0, step as u64, 4)).unwrap();
+        let now = contract::snapshot(&mut gan);
+        let weights = |parts: &std::collections::BTreeMap<String, gan_core::weights::Tensors>| {
+            parts["generator"]["main.0.weight"].clone()
+        };
+        // Running statistics follow every forward; weights move every second step.
+        assert_eq!(weights(&last) != weights(&now), step % 2 == 1, "step {step}");
+        let moved = contract::moved(&last, &now);
+        assert!(moved.contains(&"discriminator_optimizer".to_owned()));
+        assert_eq!(moved.contains(&"generator_optimizer".to_owned()), step % 2 == 1);
+        last = now;
+    }
+}
+
+/// A folder as people have them: nested, mixed sizes, formats, channels and depths.
+fn write_pictures(folder: &Path, count: u64) {
+    let inner = folder.join("a/b");
+    std::fs::create_dir_all(&inner).unwrap();
+    std::fs::write(folder.join(".DS_Store"), b"x").unwrap();
+    for number in 0..count {
+        let size = [32, 40, 64, 77][number as usize % 4];
+        let face = faces::face(size, &mut Stream::new(1, "face", number));
+        let face = DynamicImage::ImageRgb8(face);
+        let (face, ending) = match number % 6 {
+            0 => (face, "jpg"),
+            1 => (face, "webp"),
+            2 => (face, "bmp"),
+            3 => (DynamicImage::ImageLuma8(face.into_luma8()), "png"),
+            4 => (DynamicImage::ImageRgba8(face.into_rgba8()), "png"),
+            _ => (DynamicImage::ImageRgb16(face.into_rgb16()), "png"),
+        };
+        let place = if number % 2 == 0 { folder } else { &inner };
+        face.save(place.join(format!("{number}.{ending}"))).unwrap();
+    }
+}
+
+const SMALL: [&str; 18] = [
+    "--image-size",
+    "32",
+    "--latent-dim",
+    "8",
+    "--width-g",
+    "4",
+    "--width-d",
+    "4",
+    "--batch-size",
+    "8",
+    "--log-every",
+    "3",
+    "--sample-every",
+    "9",
+    "--save-every",
+    "7",
+    "--ema-decay",
+    "0.9",
+];
+
+#[test]
+fn a_killed_run_of_every_preset_resumes_bit_for_bit() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("pictures");
+    write_pictures(&data, 42);
+    let data = data.to_string_lossy();
+    for (name, _) in Config::PRESETS {
+        // 5 batches an epoch: 24 steps cross four ends of an epoch, three saves and the decay.
+        let mut command = vec!["train", "--preset", name, "--data", &data, "--steps", "24"];
+        command.extend(SMALL);
+        command.extend(["--decay-start", "0.5"]);
+        let place = folder.path().join(name);
+        contract::resume_is_the_same_run(BINARY, "dcgan", "gan", &command, &place);
+    }
+}
+
+#[test]
+fn threads_do_not_change_a_byte() {
+    // Wide enough that gemm and the convolutions do use several threads.
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("pictures");
+    write_pictures(&data, 16);
+    let data = data.to_string_lossy();
+    let mut command = vec!["train", "--preset", "quick", "--steps", "3", "--data", &data];
+    command.extend(["--image-size", "64", "--batch-size", "16"]);
+    contract::threads_do_not_matter(BINARY, "dcgan", "gan", &command, folder.path());
+}
+
+#[test]
+fn a_folder_becomes_a_run_and_a_checkpoint_is_all_you_need() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("pictures");
+    write_pictures(&data, 42);
+    std::fs::write(data.join("broken.png"), b"\x89PNG\r\n\x1a\nnothing").unwrap();
+    let out = folder.path().to_string_lossy().into_owned();
+    let data = data.to_string_lossy().into_owned();
+    let mut command = vec!["train", "--data", &data, "--steps", "12", "--out", &out];
+    command.extend(SMALL);
+    command.extend(["--augment", "color-translation", "--flip"]);
+    let said = succeed(BINARY, &command);
+    assert!(!said.contains("PROCEDURAL"), "{said}");
+    assert!(said.contains("1 pictures cannot be read") && said.contains("broken.png"), "{said}");
+    let run = folder.path().join("dcgan/001");
+    for file in ["report.html", "samples/training.gif", "checkpoints/gan/step_00000012/generator_ema.safetensors"] {
+        assert!(run.join(file).is_file(), "{file} is missing");
+    }
+
+    let sampled = folder.path().join("sampled");
+    let sampled_text = sampled.to_string_lossy().into_owned();
+    let generate = ["generate", "--out", &out, "-o", &sampled_text];
+    succeed(BINARY, &[&generate[..], &["--seeds", "7,3-4"]].concat());
+    let read = |seed: u64| {
+        let place = sampled.join(format!("seed_{seed:08}.png"));
+        gan_core::images::read(&place).unwrap().into_rgb8()
+    };
+    let average = read(7);
+    assert_eq!(average.dimensions(), (32, 32));
+    succeed(BINARY, &[&generate[..], &["--num", "9", "--batch-size", "4"]].concat());
+    assert_eq!(average, read(7), "a seed is a sample, whatever else is generated");
+    assert_eq!(Sampler::open(&run).unwrap().sample(&[7])[0], average);
+    succeed(BINARY, &[&generate[..], &["--seeds", "7", "--no-ema"]].concat());
+    assert_ne!(average, read(7), "the newest weights are not their average");
+
+    let walk = folder.path().join("walk.gif").to_string_lossy().into_owned();
+    let walking = ["interpolate", "--out", &out, "--frames", "2", "-o", &walk];
+    succeed(BINARY, &[&walking[..], &["--seeds", "1-3", "--expression", "[1,2]-b+c"]].concat());
+    let export = folder.path().join("g.safetensors").to_string_lossy().into_owned();
+    succeed(BINARY, &["export", "--out", &out, "-o", &export]);
+    assert_eq!(Sampler::open(&export).unwrap().sample(&[7])[0], average);
+    let info = succeed(BINARY, &["info", "--out", &out]);
+    assert!(info.contains("main.10.running_var") || info.contains("main.7.running_var"), "{info}");
+    succeed(BINARY, &["runs", "list", "--out", &out]);
+
+    let features = folder.path().join("f.safetensors").to_string_lossy().into_owned();
+    succeed(BINARY, &["features", "--out", &out, "-i", &export_folder(folder.path()), "-o", &features]);
+    let file = gan_core::weights::read(Path::new(&features)).unwrap();
+    // 4 + 8 + 16 channels, each pooled to 4 x 4.
+    assert_eq!(file.tensors["features"].shape, [12, 448]);
+
+    let mut tune = vec!["train", "--data", &data, "--init-from", "001", "--steps", "2", "--out", &out];
+    tune.extend(SMALL);
+    succeed(BINARY, &tune);
+}
+
+/// Two class folders of whole pictures.
+fn export_folder(root: &Path) -> String {
+    let place = root.join("classes");
+    for (class, seed) in [("one", 5), ("two", 6)] {
+        std::fs::create_dir_all(place.join(class)).unwrap();
+        for number in 0..6 {
+            let face = faces::face(32, &mut Stream::new(seed, "face", number));
+            face.save(place.join(class).join(format!("{number}.png"))).unwrap();
+        }
+    }
+    place.to_string_lossy().into_owned()
+}
+
+#[test]
+fn wrong_requests_are_answered_with_their_exit_code() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().to_string_lossy().into_owned();
+    let train = |more: &[&str], code: i32| {
+        fail(BINARY, &[&["train", "--out", &out], more].concat(), code)
+    };
+    assert!(train(&["--image-size", "48"], 2).contains("32, 64 or 128"));
+    assert!(train(&["--batch-size", "1"], 2).contains("at least 2 pictures"));
+    assert!(train(&["--data", &out], 3).contains("there are no pictures under"));
+    let pictures = folder.path().join("pictures");
+    write_pictures(&pictures, 4);
+    let data = pictures.to_string_lossy().into_owned();
+    assert!(train(&["--data", &data], 3).contains("fewer than a batch"));
+    std::fs::write(pictures.join("bad.png"), b"<html>").unwrap();
+    assert!(train(&["--data", &data, "--batch-size", "2"], 3).contains("bad.png"));
+    assert!(!folder.path().join("dcgan").exists(), "nothing was written");
+
+    // A file of another model says so in one sentence.
+    let other = folder.path().join("other.safetensors");
+    let metadata = [("architecture", "vanilla"), ("network", "generator")]
+        .map(|(key, value)| (key.to_owned(), value.to_owned()));
+    gan_core::weights::write(&other, &Default::default(), &metadata.into()).unwrap();
+    let error = fail(BINARY, &["generate", "--checkpoint", &other.to_string_lossy()], 4);
+    assert!(error.contains("is a checkpoint of vanilla, not of dcgan"), "{error}");
+    // A foreign file that is no DCGAN.
+    let tensor = gan_core::weights::HostTensor::vector(vec![1.0]);
+    let tensors = [("fc.weight".to_owned(), tensor)].into();
+    gan_core::weights::write(&other, &tensors, &Default::default()).unwrap();
+    let error = fail(BINARY, &["generate", "--checkpoint", &other.to_string_lossy()], 4);
+    assert!(error.contains("fc.weight") && error.contains("not the layout of a DCGAN"), "{error}");
+}

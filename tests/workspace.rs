@@ -22,7 +22,13 @@ mod tests {
     #[test]
     fn the_dependency_arrows_point_one_way() {
         let output = Command::new(env!("CARGO"))
-            .args(["metadata", "--no-deps", "--format-version", "1", "--offline"])
+            .args([
+                "metadata",
+                "--no-deps",
+                "--format-version",
+                "1",
+                "--offline",
+            ])
             .current_dir(root())
             .output()
             .unwrap();
@@ -55,7 +61,10 @@ mod tests {
         for path in gan_core::contract::walk(&source) {
             let text = read(&path);
             let code = text.split("#[cfg(test)]").next().unwrap_or_default();
-            for line in code.lines().filter(|line| !line.trim_start().starts_with("//")) {
+            for line in code
+                .lines()
+                .filter(|line| !line.trim_start().starts_with("//"))
+            {
                 for word in ARCHITECTURES {
                     let quoted = format!("\"{word}\"");
                     assert!(!line.contains(&quoted), "{}: {line}", path.display());
@@ -103,11 +112,19 @@ mod tests {
             if name == "paper" {
                 assert_eq!(config, C::default(), "{} paper.toml", C::WORD);
                 let all = toml::Table::try_from(C::default()).unwrap();
-                assert_eq!(all.keys().collect::<Vec<_>>(), layer.table.keys().collect::<Vec<_>>());
+                assert_eq!(
+                    all.keys().collect::<Vec<_>>(),
+                    layer.table.keys().collect::<Vec<_>>()
+                );
             }
             found.push(name);
         }
-        assert_eq!(found.len(), C::PRESETS.len(), "{} configs {found:?}", C::WORD);
+        assert_eq!(
+            found.len(),
+            C::PRESETS.len(),
+            "{} configs {found:?}",
+            C::WORD
+        );
         assert!(found.contains(&"quick".to_owned()) && found.contains(&"paper".to_owned()));
     }
 

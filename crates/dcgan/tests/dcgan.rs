@@ -28,8 +28,14 @@ fn preset(name: &str) -> Config {
 fn the_default_networks_have_the_papers_parameters() {
     let device = Device::flex();
     let config = Config::default();
-    assert_eq!(Generator::new(&config, &device).num_params(), TRAINED_G + 1920);
-    assert_eq!(Discriminator::new(&config, &device).num_params(), TRAINED_D + 1792);
+    assert_eq!(
+        Generator::new(&config, &device).num_params(),
+        TRAINED_G + 1920
+    );
+    assert_eq!(
+        Discriminator::new(&config, &device).num_params(),
+        TRAINED_D + 1792
+    );
 }
 /// Parameters as PyTorch counts them; burn adds the running statistics, which are no parameters:
 /// 2 x (512 + 256 + 128 + 64) in the generator, 2 x (128 + 256 + 512) in the discriminator.
@@ -52,7 +58,8 @@ fn every_size_gives_its_shapes() {
                     ..Config::default()
                 };
                 let generator = Generator::new(&config, &device);
-                let pictures = generator.forward(Tensor::zeros([2, 7], &device), Statistics::Running);
+                let pictures =
+                    generator.forward(Tensor::zeros([2, 7], &device), Statistics::Running);
                 assert_eq!(pictures.dims(), [2, channels, image_size, image_size]);
                 let discriminator = Discriminator::new(&config, &device);
                 let logits = discriminator.forward(pictures.clone(), Statistics::Running);
@@ -75,7 +82,11 @@ fn the_printed_networks_are_pinned() {
         upsample: Upsample::Resize,
         ..preset("paper")
     };
-    for (name, config) in [("paper", preset("paper")), ("128", large), ("resize", resize)] {
+    for (name, config) in [
+        ("paper", preset("paper")),
+        ("128", large),
+        ("resize", resize),
+    ] {
         let printed = format!(
             "{}\n{}\n",
             Generator::new(&config, &device),
@@ -86,7 +97,10 @@ fn the_printed_networks_are_pinned() {
             std::fs::write(&place, &printed).unwrap();
         }
         let pinned = std::fs::read_to_string(&place).unwrap();
-        assert_eq!(printed, pinned, "renew {place} with PIN=1 if the change is wanted");
+        assert_eq!(
+            printed, pinned,
+            "renew {place} with PIN=1 if the change is wanted"
+        );
     }
 }
 
@@ -100,7 +114,11 @@ fn initial_weights_are_normal_with_0_02() {
             let values = &tensor.values;
             let count = values.len() as f64;
             let mean = values.iter().map(|v| f64::from(*v)).sum::<f64>() / count;
-            let variance = values.iter().map(|v| (f64::from(*v) - mean).powi(2)).sum::<f64>() / count;
+            let variance = values
+                .iter()
+                .map(|v| (f64::from(*v) - mean).powi(2))
+                .sum::<f64>()
+                / count;
             let (expected_mean, expected_std) = match (name.as_str(), tensor.shape.len()) {
                 (_, 4) => (0.0, 0.02),
                 (name, _) if name.ends_with("weight") => (1.0, 0.02),
@@ -109,8 +127,14 @@ fn initial_weights_are_normal_with_0_02() {
             };
             // Four standard errors of the mean and of the standard deviation.
             let room = 4.0 * 0.02 / count.sqrt();
-            assert!((mean - expected_mean).abs() <= room, "{part} {name} mean {mean}");
-            assert!((variance.sqrt() - expected_std).abs() <= room, "{part} {name}");
+            assert!(
+                (mean - expected_mean).abs() <= room,
+                "{part} {name} mean {mean}"
+            );
+            assert!(
+                (variance.sqrt() - expected_std).abs() <= room,
+                "{part} {name}"
+            );
             checked += 1;
         }
     }
@@ -156,16 +180,24 @@ fn each_player_moves_only_in_its_own_step() {
     let mut gan = Gan::new(&config, &Device::flex());
     let mut last = contract::snapshot(&mut gan);
     for step in 0..4 {
-        gan.step(data.batch(0, step).unwrap(), &At::new(0, step as u64, 4)).unwrap();
+        gan.step(data.batch(0, step).unwrap(), &At::new(0, step as u64, 4))
+            .unwrap();
         let now = contract::snapshot(&mut gan);
         let weights = |parts: &std::collections::BTreeMap<String, gan_core::weights::Tensors>| {
             parts["generator"]["main.0.weight"].clone()
         };
         // Running statistics follow every forward; weights move every second step.
-        assert_eq!(weights(&last) != weights(&now), step % 2 == 1, "step {step}");
+        assert_eq!(
+            weights(&last) != weights(&now),
+            step % 2 == 1,
+            "step {step}"
+        );
         let moved = contract::moved(&last, &now);
         assert!(moved.contains(&"discriminator_optimizer".to_owned()));
-        assert_eq!(moved.contains(&"generator_optimizer".to_owned()), step % 2 == 1);
+        assert_eq!(
+            moved.contains(&"generator_optimizer".to_owned()),
+            step % 2 == 1
+        );
         last = now;
     }
 }
@@ -190,6 +222,26 @@ fn write_pictures(folder: &Path, count: u64) {
         let place = if number % 2 == 0 { folder } else { &inner };
         face.save(place.join(format!("{number}.{ending}"))).unwrap();
     }
+}
+
+#[test]
+fn real_pictures_are_read() {
+    let Some(data) = std::env::var_os("GAN_DATA") else {
+        return;
+    };
+    let faces = Path::new(&data).join("anime_faces");
+    let config = Config {
+        training: Training {
+            data: faces.to_string_lossy().into_owned(),
+            ..Training::default()
+        },
+        ..Config::default()
+    };
+    let data = Data::open(&config).unwrap();
+    assert_eq!((data.pictures(), data.broken.len()), (2000, 0));
+    let batch = data.batch(0, 0).unwrap();
+    assert_eq!(batch.len(), 128 * 3 * 64 * 64);
+    assert!(batch.iter().all(|value| (-1.0..=1.0).contains(value)));
 }
 
 const SMALL: [&str; 18] = [
@@ -236,7 +288,9 @@ fn threads_do_not_change_a_byte() {
     let data = folder.path().join("pictures");
     write_pictures(&data, 16);
     let data = data.to_string_lossy();
-    let mut command = vec!["train", "--preset", "quick", "--steps", "3", "--data", &data];
+    let mut command = vec![
+        "train", "--preset", "quick", "--steps", "3", "--data", &data,
+    ];
     command.extend(["--image-size", "64", "--batch-size", "16"]);
     contract::threads_do_not_matter(BINARY, "dcgan", "gan", &command, folder.path());
 }
@@ -254,9 +308,16 @@ fn a_folder_becomes_a_run_and_a_checkpoint_is_all_you_need() {
     command.extend(["--augment", "color-translation", "--flip"]);
     let said = succeed(BINARY, &command);
     assert!(!said.contains("PROCEDURAL"), "{said}");
-    assert!(said.contains("1 pictures cannot be read") && said.contains("broken.png"), "{said}");
+    assert!(
+        said.contains("1 pictures cannot be read") && said.contains("broken.png"),
+        "{said}"
+    );
     let run = folder.path().join("dcgan/001");
-    for file in ["report.html", "samples/training.gif", "checkpoints/gan/step_00000012/generator_ema.safetensors"] {
+    for file in [
+        "report.html",
+        "samples/training.gif",
+        "checkpoints/gan/step_00000012/generator_ema.safetensors",
+    ] {
         assert!(run.join(file).is_file(), "{file} is missing");
     }
 
@@ -270,29 +331,82 @@ fn a_folder_becomes_a_run_and_a_checkpoint_is_all_you_need() {
     };
     let average = read(7);
     assert_eq!(average.dimensions(), (32, 32));
-    succeed(BINARY, &[&generate[..], &["--num", "9", "--batch-size", "4"]].concat());
-    assert_eq!(average, read(7), "a seed is a sample, whatever else is generated");
+    succeed(
+        BINARY,
+        &[&generate[..], &["--num", "9", "--batch-size", "4"]].concat(),
+    );
+    assert_eq!(
+        average,
+        read(7),
+        "a seed is a sample, whatever else is generated"
+    );
     assert_eq!(Sampler::open(&run).unwrap().sample(&[7])[0], average);
-    succeed(BINARY, &[&generate[..], &["--seeds", "7", "--no-ema"]].concat());
+    succeed(
+        BINARY,
+        &[&generate[..], &["--seeds", "7", "--no-ema"]].concat(),
+    );
     assert_ne!(average, read(7), "the newest weights are not their average");
 
-    let walk = folder.path().join("walk.gif").to_string_lossy().into_owned();
+    let walk = folder
+        .path()
+        .join("walk.gif")
+        .to_string_lossy()
+        .into_owned();
     let walking = ["interpolate", "--out", &out, "--frames", "2", "-o", &walk];
-    succeed(BINARY, &[&walking[..], &["--seeds", "1-3", "--expression", "[1,2]-b+c"]].concat());
-    let export = folder.path().join("g.safetensors").to_string_lossy().into_owned();
+    succeed(
+        BINARY,
+        &[
+            &walking[..],
+            &["--seeds", "1-3", "--expression", "[1,2]-b+c"],
+        ]
+        .concat(),
+    );
+    let export = folder
+        .path()
+        .join("g.safetensors")
+        .to_string_lossy()
+        .into_owned();
     succeed(BINARY, &["export", "--out", &out, "-o", &export]);
     assert_eq!(Sampler::open(&export).unwrap().sample(&[7])[0], average);
     let info = succeed(BINARY, &["info", "--out", &out]);
-    assert!(info.contains("main.10.running_var") || info.contains("main.7.running_var"), "{info}");
+    assert!(
+        info.contains("main.10.running_var") || info.contains("main.7.running_var"),
+        "{info}"
+    );
     succeed(BINARY, &["runs", "list", "--out", &out]);
 
-    let features = folder.path().join("f.safetensors").to_string_lossy().into_owned();
-    succeed(BINARY, &["features", "--out", &out, "-i", &export_folder(folder.path()), "-o", &features]);
+    let features = folder
+        .path()
+        .join("f.safetensors")
+        .to_string_lossy()
+        .into_owned();
+    succeed(
+        BINARY,
+        &[
+            "features",
+            "--out",
+            &out,
+            "-i",
+            &export_folder(folder.path()),
+            "-o",
+            &features,
+        ],
+    );
     let file = gan_core::weights::read(Path::new(&features)).unwrap();
     // 4 + 8 + 16 channels, each pooled to 4 x 4.
     assert_eq!(file.tensors["features"].shape, [12, 448]);
 
-    let mut tune = vec!["train", "--data", &data, "--init-from", "001", "--steps", "2", "--out", &out];
+    let mut tune = vec![
+        "train",
+        "--data",
+        &data,
+        "--init-from",
+        "001",
+        "--steps",
+        "2",
+        "--out",
+        &out,
+    ];
     tune.extend(SMALL);
     succeed(BINARY, &tune);
 }
@@ -304,7 +418,8 @@ fn export_folder(root: &Path) -> String {
         std::fs::create_dir_all(place.join(class)).unwrap();
         for number in 0..6 {
             let face = faces::face(32, &mut Stream::new(seed, "face", number));
-            face.save(place.join(class).join(format!("{number}.png"))).unwrap();
+            face.save(place.join(class).join(format!("{number}.png")))
+                .unwrap();
         }
     }
     place.to_string_lossy().into_owned()
@@ -314,9 +429,8 @@ fn export_folder(root: &Path) -> String {
 fn wrong_requests_are_answered_with_their_exit_code() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().to_string_lossy().into_owned();
-    let train = |more: &[&str], code: i32| {
-        fail(BINARY, &[&["train", "--out", &out], more].concat(), code)
-    };
+    let train =
+        |more: &[&str], code: i32| fail(BINARY, &[&["train", "--out", &out], more].concat(), code);
     assert!(train(&["--image-size", "48"], 2).contains("32, 64 or 128"));
     assert!(train(&["--batch-size", "1"], 2).contains("at least 2 pictures"));
     assert!(train(&["--data", &out], 3).contains("there are no pictures under"));
@@ -333,12 +447,26 @@ fn wrong_requests_are_answered_with_their_exit_code() {
     let metadata = [("architecture", "vanilla"), ("network", "generator")]
         .map(|(key, value)| (key.to_owned(), value.to_owned()));
     gan_core::weights::write(&other, &Default::default(), &metadata.into()).unwrap();
-    let error = fail(BINARY, &["generate", "--checkpoint", &other.to_string_lossy()], 4);
-    assert!(error.contains("is a checkpoint of vanilla, not of dcgan"), "{error}");
+    let error = fail(
+        BINARY,
+        &["generate", "--checkpoint", &other.to_string_lossy()],
+        4,
+    );
+    assert!(
+        error.contains("is a checkpoint of vanilla, not of dcgan"),
+        "{error}"
+    );
     // A foreign file that is no DCGAN.
     let tensor = gan_core::weights::HostTensor::vector(vec![1.0]);
     let tensors = [("fc.weight".to_owned(), tensor)].into();
     gan_core::weights::write(&other, &tensors, &Default::default()).unwrap();
-    let error = fail(BINARY, &["generate", "--checkpoint", &other.to_string_lossy()], 4);
-    assert!(error.contains("fc.weight") && error.contains("not the layout of a DCGAN"), "{error}");
+    let error = fail(
+        BINARY,
+        &["generate", "--checkpoint", &other.to_string_lossy()],
+        4,
+    );
+    assert!(
+        error.contains("fc.weight") && error.contains("not the layout of a DCGAN"),
+        "{error}"
+    );
 }

@@ -23,10 +23,7 @@ pub fn snapshot<S: Stage>(stage: &mut S) -> BTreeMap<String, Tensors> {
 }
 
 /// The names in `before` whose tensors differ in `after`.
-pub fn moved(
-    before: &BTreeMap<String, Tensors>,
-    after: &BTreeMap<String, Tensors>,
-) -> Vec<String> {
+pub fn moved(before: &BTreeMap<String, Tensors>, after: &BTreeMap<String, Tensors>) -> Vec<String> {
     before
         .iter()
         .filter(|(name, tensors)| after.get(*name) != Some(tensors))
@@ -56,7 +53,10 @@ pub fn holds<S: Stage>(
     let end = snapshot(&mut straight);
     let weights = start.keys().filter(|name| !name.ends_with("_optimizer"));
     for name in weights {
-        assert_ne!(start[name], end[name], "{name} did not move in {steps} steps");
+        assert_ne!(
+            start[name], end[name],
+            "{name} did not move in {steps} steps"
+        );
     }
 
     // Half of the steps in one stage, the rest in another that only got the checkpoint.
@@ -150,7 +150,11 @@ pub fn newest_files(run: &Path, stage: &str) -> BTreeMap<String, Vec<u8>> {
 
 fn assert_equal_files(a: &Path, b: &Path, stage: &str, what: &str) {
     let (a, b) = (newest_files(a, stage), newest_files(b, stage));
-    assert_eq!(a.keys().collect::<Vec<_>>(), b.keys().collect::<Vec<_>>(), "{what}");
+    assert_eq!(
+        a.keys().collect::<Vec<_>>(),
+        b.keys().collect::<Vec<_>>(),
+        "{what}"
+    );
     for (name, bytes) in &a {
         assert!(bytes == &b[name], "{what}: {name} differs");
     }
@@ -179,7 +183,10 @@ pub fn resume_is_the_same_run(
     };
     let began = SystemTime::now();
     let command = with(&straight, &["--workers", "0"]);
-    succeed(binary, &command.iter().map(String::as_str).collect::<Vec<_>>());
+    succeed(
+        binary,
+        &command.iter().map(String::as_str).collect::<Vec<_>>(),
+    );
     let whole = began.elapsed().unwrap_or(Duration::from_secs(1));
     let run = |out: &str| PathBuf::from(out).join(word).join("run");
     let mut delays = Vec::new();
@@ -189,7 +196,10 @@ pub fn resume_is_the_same_run(
             let out = ["train", "--resume", "run", "--quiet", "--out", &killed];
             let workers = if attempt % 2 == 0 { "0" } else { "2" };
             let rest = ["--workers", workers];
-            out.iter().chain(&rest).map(|text| (*text).to_owned()).collect()
+            out.iter()
+                .chain(&rest)
+                .map(|text| (*text).to_owned())
+                .collect()
         } else {
             with(&killed, &["--workers", "2"])
         };
@@ -212,7 +222,10 @@ pub fn resume_is_the_same_run(
         } else {
             let output = child.wait_with_output().expect("waiting");
             let error = String::from_utf8_lossy(&output.stderr);
-            assert!(output.status.success(), "after kills at {delays:?}: {error}");
+            assert!(
+                output.status.success(),
+                "after kills at {delays:?}: {error}"
+            );
         }
     }
     let what = format!("{arguments:?} killed after {delays:?}");

@@ -39,8 +39,14 @@ fn the_2014_networks_have_the_papers_parameters() {
     let config = preset("goodfellow");
     // 100*1200+1200 + 1200*1200+1200 + 1200*784+784 and, with five pieces a unit,
     // 784*1200+1200 + 240*1200+1200 + 240+1.
-    assert_eq!(Generator::new(&config, 784, &device).num_params(), 2_503_984);
-    assert_eq!(Discriminator::new(&config, 784, &device).num_params(), 1_231_441);
+    assert_eq!(
+        Generator::new(&config, 784, &device).num_params(),
+        2_503_984
+    );
+    assert_eq!(
+        Discriminator::new(&config, 784, &device).num_params(),
+        1_231_441
+    );
 }
 
 #[test]
@@ -48,7 +54,11 @@ fn the_printed_networks_are_pinned() {
     let device = Device::flex();
     for name in ["paper", "goodfellow", "ring"] {
         let config = preset(name);
-        let width = if config.dataset == Dataset::Ring { 2 } else { 784 };
+        let width = if config.dataset == Dataset::Ring {
+            2
+        } else {
+            784
+        };
         let printed = format!(
             "{}\n{}\n",
             Generator::new(&config, width, &device),
@@ -59,7 +69,10 @@ fn the_printed_networks_are_pinned() {
             std::fs::write(&place, &printed).unwrap();
         }
         let pinned = std::fs::read_to_string(&place).unwrap();
-        assert_eq!(printed, pinned, "renew {place} with PIN=1 if the change is wanted");
+        assert_eq!(
+            printed, pinned,
+            "renew {place} with PIN=1 if the change is wanted"
+        );
     }
 }
 
@@ -87,7 +100,10 @@ fn initial_weights_follow_their_rule() {
     let narrow = &paper["discriminator"]["main.0.weight"].values;
     assert!(narrow.iter().all(|v| v.abs() <= 0.005) && narrow.iter().any(|v| v.abs() > 0.0049));
     let bias = paper["generator"]["main.4.bias"].values[0];
-    assert!((bias - (0.25f32 / 0.75).ln()).abs() < 1e-6, "logit of the mean pixel");
+    assert!(
+        (bias - (0.25f32 / 0.75).ln()).abs() < 1e-6,
+        "logit of the mean pixel"
+    );
 }
 
 /// A configuration small enough for many steps in a test.
@@ -116,7 +132,13 @@ fn every_preset_keeps_the_stage_contract() {
         let data = Data::open(&config).unwrap();
         let make = || {
             let mean = data.mean();
-            Gan::new(&config, data.size(), mean.as_deref(), data.len(), &Device::flex())
+            Gan::new(
+                &config,
+                data.size(),
+                mean.as_deref(),
+                data.len(),
+                &Device::flex(),
+            )
         };
         contract::holds(make, |step| data.batch(0, step as usize).unwrap(), 10);
     }
@@ -132,7 +154,8 @@ fn each_player_moves_only_in_its_own_step() {
     let mut gan = Gan::new(&config, data.size(), None, data.len(), &Device::flex());
     let mut last = contract::snapshot(&mut gan);
     for step in 0..4 {
-        gan.step(data.batch(0, step).unwrap(), &At::new(0, step as u64, 4)).unwrap();
+        gan.step(data.batch(0, step).unwrap(), &At::new(0, step as u64, 4))
+            .unwrap();
         let now = contract::snapshot(&mut gan);
         let moved = contract::moved(&last, &now);
         let has_generator = moved.iter().any(|name| name.starts_with("generator"));
@@ -157,7 +180,11 @@ fn the_ring_is_learned() {
         let (_, scalars) = gan.preview(&At::new(0, 0, 1)).unwrap();
         scalars.read().into_iter().map(|(_, value)| value).collect()
     };
-    assert_eq!(measured(&gan)[0], 0.0, "an untrained generator covers no mode");
+    assert_eq!(
+        measured(&gan)[0],
+        0.0,
+        "an untrained generator covers no mode"
+    );
     for step in 0..2500u64 {
         let batch = data.batch(step / 1000, (step % 1000) as usize).unwrap();
         gan.step(batch, &At::new(0, step, 2500)).unwrap();
@@ -169,6 +196,29 @@ fn the_ring_is_learned() {
     assert!(
         modes >= 6.0 && high_quality >= 0.6 && divergence < 0.2,
         "{modes} modes, {high_quality}, {divergence}"
+    );
+}
+
+/// Where real data is, when the caller of the tests says so.
+fn real_data() -> Option<std::path::PathBuf> {
+    std::env::var_os("GAN_DATA").map(Into::into)
+}
+
+#[test]
+fn the_real_files_are_read() {
+    let Some(data) = real_data() else {
+        return;
+    };
+    let mnist = gan_core::idx::Pictures::read(&data.join("mnist"), "train").unwrap();
+    assert_eq!((mnist.len(), mnist.height, mnist.width), (60_000, 28, 28));
+    assert_eq!(mnist.labels[..5], [5, 0, 4, 1, 9]);
+    let test = gan_core::idx::Pictures::read(&data.join("mnist"), "t10k").unwrap();
+    assert_eq!((test.len(), test.labels[0]), (10_000, 7));
+    // The labels of Fashion-MNIST without its training pictures.
+    let error = gan_core::idx::Pictures::read(&data.join("fashion-mnist"), "train").unwrap_err();
+    assert!(
+        error.to_string().contains("only labels: train-labels"),
+        "{error}"
     );
 }
 
@@ -226,7 +276,15 @@ fn a_killed_run_of_every_preset_resumes_bit_for_bit() {
 #[test]
 fn threads_do_not_change_a_byte() {
     let folder = tempfile::tempdir().unwrap();
-    let command = ["train", "--preset", "quick", "--steps", "20", "--batch-size", "128"];
+    let command = [
+        "train",
+        "--preset",
+        "quick",
+        "--steps",
+        "20",
+        "--batch-size",
+        "128",
+    ];
     contract::threads_do_not_matter(BINARY, "vanilla", "gan", &command, folder.path());
 }
 
@@ -256,53 +314,134 @@ fn a_run_explains_itself_and_a_checkpoint_is_all_you_need() {
     assert!(config.starts_with("# PROCEDURAL"), "{config}");
     let log = std::fs::read_to_string(run.join("metrics.jsonl")).unwrap();
     let row: serde_json::Value = serde_json::from_str(log.lines().next().unwrap()).unwrap();
-    for key in ["loss_d", "loss_g", "d_real", "d_fake", "lr_g", "grad_norm_d", "images_per_second"] {
+    for key in [
+        "loss_d",
+        "loss_g",
+        "d_real",
+        "d_fake",
+        "lr_g",
+        "grad_norm_d",
+        "images_per_second",
+    ] {
         assert!(row[key].is_number(), "{key} in {row}");
     }
 
     // The same configuration again gives the same bytes.
     let again = run.join("config.toml").to_string_lossy().into_owned();
-    succeed(BINARY, &["train", "--config", &again, "--out", &out, "--name", "again", "--quiet"]);
-    let files = |name: &str| contract::newest_files(&folder.path().join("vanilla").join(name), "gan");
+    succeed(
+        BINARY,
+        &[
+            "train", "--config", &again, "--out", &out, "--name", "again", "--quiet",
+        ],
+    );
+    let files =
+        |name: &str| contract::newest_files(&folder.path().join("vanilla").join(name), "gan");
     assert_eq!(files("001"), files("again"));
 
     let sampled = folder.path().join("sampled");
     let sampled_text = sampled.to_string_lossy().into_owned();
-    let generate = ["generate", "--out", &out, "--checkpoint", "001", "-o", &sampled_text];
+    let generate = [
+        "generate",
+        "--out",
+        &out,
+        "--checkpoint",
+        "001",
+        "-o",
+        &sampled_text,
+    ];
     succeed(BINARY, &[&generate[..], &["--seeds", "7,3-4"]].concat());
     let names: Vec<_> = contract::walk(&sampled)
         .iter()
         .map(|path| path.file_name().unwrap().to_string_lossy().into_owned())
         .collect();
-    assert_eq!(names, ["seed_00000003.png", "seed_00000004.png", "seed_00000007.png"]);
+    assert_eq!(
+        names,
+        [
+            "seed_00000003.png",
+            "seed_00000004.png",
+            "seed_00000007.png"
+        ]
+    );
     // A seed is a sample, whatever else is generated; and the library says the same.
     let before = std::fs::read(sampled.join("seed_00000007.png")).unwrap();
-    succeed(BINARY, &[&generate[..], &["--num", "9", "--batch-size", "4"]].concat());
-    assert_eq!(before, std::fs::read(sampled.join("seed_00000007.png")).unwrap());
+    succeed(
+        BINARY,
+        &[&generate[..], &["--num", "9", "--batch-size", "4"]].concat(),
+    );
+    assert_eq!(
+        before,
+        std::fs::read(sampled.join("seed_00000007.png")).unwrap()
+    );
     let sampler = Sampler::open(&run).unwrap();
-    let picture = gan_core::images::read(&sampled.join("seed_00000007.png")).unwrap().into_rgb8();
+    let picture = gan_core::images::read(&sampled.join("seed_00000007.png"))
+        .unwrap()
+        .into_rgb8();
     assert_eq!(sampler.sample(&[7])[0], picture);
     succeed(BINARY, &[&generate[..], &["--grid", "4x2"]].concat());
     assert!(sampled.join("grid.png").is_file());
 
     for name in ["walk.gif", "walk.apng"] {
         let place = folder.path().join(name).to_string_lossy().into_owned();
-        let walk = ["interpolate", "--out", &out, "--checkpoint", "001", "--frames", "3", "-o", &place];
+        let walk = [
+            "interpolate",
+            "--out",
+            &out,
+            "--checkpoint",
+            "001",
+            "--frames",
+            "3",
+            "-o",
+            &place,
+        ];
         succeed(BINARY, &walk);
-        succeed(BINARY, &[&walk[..], &["--seeds", "1-3", "--expression", "a-b+c"]].concat());
+        succeed(
+            BINARY,
+            &[&walk[..], &["--seeds", "1-3", "--expression", "a-b+c"]].concat(),
+        );
         assert!(Path::new(&place).with_extension("points.png").is_file());
     }
-    let export = folder.path().join("g.safetensors").to_string_lossy().into_owned();
-    succeed(BINARY, &["export", "--out", &out, "--checkpoint", "001", "-o", &export]);
+    let export = folder
+        .path()
+        .join("g.safetensors")
+        .to_string_lossy()
+        .into_owned();
+    succeed(
+        BINARY,
+        &[
+            "export",
+            "--out",
+            &out,
+            "--checkpoint",
+            "001",
+            "-o",
+            &export,
+        ],
+    );
     assert_eq!(Sampler::open(&export).unwrap().sample(&[7])[0], picture);
     let info = succeed(BINARY, &["info", "--out", &out, "001"]);
-    assert!(info.contains("main.0.weight") && info.contains("matches its sha256"), "{info}");
+    assert!(
+        info.contains("main.0.weight") && info.contains("matches its sha256"),
+        "{info}"
+    );
     assert!(succeed(BINARY, &["runs", "list", "--out", &out]).contains("PROCEDURAL"));
     succeed(BINARY, &["runs", "prune", "--out", &out]);
-    assert_eq!(gan_core::checkpoint::steps(&run.join("checkpoints/gan")).len(), 1);
+    assert_eq!(
+        gan_core::checkpoint::steps(&run.join("checkpoints/gan")).len(),
+        1
+    );
 
     // Fine-tuning starts from those weights in a new run.
-    let mut tune = vec!["train", "--init-from", &export, "--steps", "2", "--out", &out, "--name", "tuned"];
+    let mut tune = vec![
+        "train",
+        "--init-from",
+        &export,
+        "--steps",
+        "2",
+        "--out",
+        &out,
+        "--name",
+        "tuned",
+    ];
     tune.extend(SMALL);
     succeed(BINARY, &tune);
 }
@@ -311,9 +450,8 @@ fn a_run_explains_itself_and_a_checkpoint_is_all_you_need() {
 fn wrong_requests_are_answered_with_their_exit_code() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().to_string_lossy().into_owned();
-    let train = |more: &[&str], code: i32| {
-        fail(BINARY, &[&["train", "--out", &out], more].concat(), code)
-    };
+    let train =
+        |more: &[&str], code: i32| fail(BINARY, &[&["train", "--out", &out], more].concat(), code);
     assert!(train(&["--batch-size", "0"], 2).contains("batch_size = 0"));
     assert!(train(&["--lr", "nan"], 2).contains("lr"));
     assert!(train(&["--preset", "mnits"], 2).contains("quick, paper"));
@@ -323,16 +461,28 @@ fn wrong_requests_are_answered_with_their_exit_code() {
     let config = folder.path().join("my.toml");
     std::fs::write(&config, "bathc_size = 3\n").unwrap();
     let error = train(&["--config", &config.to_string_lossy()], 2);
-    assert!(error.contains("my.toml: unknown key bathc_size; did you mean batch_size?"), "{error}");
+    assert!(
+        error.contains("my.toml: unknown key bathc_size; did you mean batch_size?"),
+        "{error}"
+    );
     let broken = folder.path().join("train-images-idx3-ubyte");
     std::fs::write(&broken, b"<html>").unwrap();
     assert!(train(&["--data", &out], 3).contains("train-images-idx3-ubyte"));
-    assert!(!folder.path().join("vanilla").exists(), "nothing was written");
+    assert!(
+        !folder.path().join("vanilla").exists(),
+        "nothing was written"
+    );
 
     assert!(fail(BINARY, &["generate", "--out", &out], 2).contains("there is no run"));
-    assert!(fail(BINARY, &["generate", "--out", &out, "--checkpoint", "x"], 4).contains("x does not exist"));
+    assert!(
+        fail(BINARY, &["generate", "--out", &out, "--checkpoint", "x"], 4)
+            .contains("x does not exist")
+    );
     let error = fail(BINARY, &["info", &config.to_string_lossy()], 4);
-    assert!(error.contains("neither a safetensors file nor a PyTorch state dict"), "{error}");
+    assert!(
+        error.contains("neither a safetensors file nor a PyTorch state dict"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -343,9 +493,16 @@ fn divergence_stops_the_run_and_saves_nothing_poisoned() {
     command.extend(SMALL);
     let stopped = [&command[..], &["--optimizer", "goodfellow", "--lr", "1e30"]].concat();
     let error = fail(BINARY, &stopped, 7);
-    assert!(error.contains("step") && error.contains("seed 0"), "{error}");
+    assert!(
+        error.contains("step") && error.contains("seed 0"),
+        "{error}"
+    );
     let run = folder.path().join("vanilla/run");
-    assert!(gan_core::checkpoint::newest(&run.join("checkpoints/gan")).unwrap().is_none());
+    assert!(
+        gan_core::checkpoint::newest(&run.join("checkpoints/gan"))
+            .unwrap()
+            .is_none()
+    );
 }
 
 #[test]
@@ -363,12 +520,22 @@ fn a_damaged_newest_checkpoint_falls_back_to_the_one_before() {
     damaged[last] ^= 1;
     std::fs::write(&weights, &damaged).unwrap();
     let said = succeed(BINARY, &["train", "--resume", "run", "--out", &out]);
-    assert!(said.contains("the file is damaged") && said.contains("resuming"), "{said}");
-    assert_eq!(before, std::fs::read(&weights).unwrap(), "trained again, and equal");
+    assert!(
+        said.contains("the file is damaged") && said.contains("resuming"),
+        "{said}"
+    );
+    assert_eq!(
+        before,
+        std::fs::read(&weights).unwrap(),
+        "trained again, and equal"
+    );
     let step = gan.join("step_00000021").to_string_lossy().into_owned();
     std::fs::write(&weights, &damaged).unwrap();
     let error = fail(BINARY, &["generate", "--checkpoint", &step], 4);
-    assert!(error.contains("generator.safetensors") && error.contains("sha256"), "{error}");
+    assert!(
+        error.contains("generator.safetensors") && error.contains("sha256"),
+        "{error}"
+    );
 }
 
 #[cfg(unix)]
@@ -377,7 +544,9 @@ fn ctrl_c_saves_and_a_second_trainer_is_refused() {
     use std::process::{Command, Stdio};
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().to_string_lossy().into_owned();
-    let mut command = vec!["train", "--steps", "1000000", "--out", &out, "--name", "run"];
+    let mut command = vec![
+        "train", "--steps", "1000000", "--out", &out, "--name", "run",
+    ];
     command.extend(SMALL);
     let child = Command::new(BINARY)
         .args(&command)
@@ -389,20 +558,43 @@ fn ctrl_c_saves_and_a_second_trainer_is_refused() {
         std::thread::sleep(std::time::Duration::from_millis(20));
     }
     let error = fail(BINARY, &["train", "--resume", "run", "--out", &out], 6);
-    assert!(error.contains("another process") && error.contains("is training in"), "{error}");
+    assert!(
+        error.contains("another process") && error.contains("is training in"),
+        "{error}"
+    );
     let id = child.id().to_string();
-    assert!(Command::new("kill").args(["-INT", &id]).status().unwrap().success());
+    assert!(
+        Command::new("kill")
+            .args(["-INT", &id])
+            .status()
+            .unwrap()
+            .success()
+    );
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(130));
     let said = String::from_utf8_lossy(&output.stderr);
-    assert!(said.contains("the checkpoint is saved. Go on with"), "{said}");
+    assert!(
+        said.contains("the checkpoint is saved. Go on with"),
+        "{said}"
+    );
     let run = folder.path().join("vanilla/run");
     let newest = gan_core::checkpoint::newest(&run.join("checkpoints/gan")).unwrap();
     assert!(newest.is_some());
     let error = fail(
         BINARY,
-        &["train", "--resume", "run", "--out", &out, "--batch-size", "8"],
+        &[
+            "train",
+            "--resume",
+            "run",
+            "--out",
+            &out,
+            "--batch-size",
+            "8",
+        ],
         2,
     );
-    assert!(error.contains("batch_size is 16 in the run, 8 was asked for"), "{error}");
+    assert!(
+        error.contains("batch_size is 16 in the run, 8 was asked for"),
+        "{error}"
+    );
 }

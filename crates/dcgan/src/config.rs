@@ -139,6 +139,15 @@ impl Configuration for Config {
 }
 
 impl Config {
+    /// Numbers in the largest layers of a network whose outermost layer is `width` wide: a lower
+    /// bound of its size.
+    pub fn least_size(&self, width: usize) -> u64 {
+        let kernel = if self.upsample == Upsample::Resize { 9 } else { 16 };
+        (1..self.doublings())
+            .map(|layer| kernel * ((width as u64) << layer) * ((width as u64) << (layer - 1)))
+            .sum()
+    }
+
     /// Doublings between 4 x 4 and the pictures.
     pub fn doublings(&self) -> usize {
         (self.image_size / 4).ilog2() as usize

@@ -50,6 +50,8 @@ impl Sampler {
             None => generator_config(&found.file.tensors)
                 .with_context(|| format!("reading {}", path.display()))?,
         };
+        weights::check_size(config.least_size(config.width_g), &found.file.tensors)
+            .with_context(|| format!("reading {}", path.display()))?;
         let generator = weights::apply(Generator::new(&config, &device), &found.file.tensors)
             .with_context(|| format!("loading {}", path.display()))?;
         Ok(Self {
@@ -178,6 +180,12 @@ pub fn discriminator(
         Some(text) => from_identity(&found.path.display().to_string(), text)?,
         None => discriminator_config(&found.file.tensors)?,
     };
+    let described = Config {
+        upsample: Upsample::Transpose,
+        ..config.clone()
+    };
+    weights::check_size(described.least_size(config.width_d), &found.file.tensors)
+        .with_context(|| format!("reading {}", found.path.display()))?;
     let network = weights::apply(Discriminator::new(&config, device), &found.file.tensors)
         .with_context(|| format!("loading {}", found.path.display()))?;
     Ok((network.valid(), config))

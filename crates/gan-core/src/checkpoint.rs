@@ -277,6 +277,12 @@ impl Saved {
             )));
         }
         for (name, record) in &manifest.files {
+            if name.contains(['/', '\\']) || name.starts_with('.') {
+                return Err(refuse(format!(
+                    "{} names {name:?}, which is no plain file name",
+                    place.display()
+                )));
+            }
             let place = path.join(name);
             let bytes = std::fs::read(&place)
                 .map_err(|error| at_path(Kind::Checkpoint, "read", &place, &error))?;

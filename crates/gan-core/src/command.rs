@@ -129,7 +129,11 @@ impl<C: Configuration> Launch<C> {
     /// [`Kind::Usage`] for a wrong key or value, or a run that cannot be resumed so.
     pub fn new<F: Serialize + clap::Args>(command: &TrainCommand<F>) -> Result<Self> {
         let arguments = command.run.clone();
-        let flags = Layer::flags(&command.flags)?;
+        let mut flags = Layer::flags(&command.flags)?;
+        if flags.table.contains_key("epochs") && !flags.table.contains_key("steps") {
+            // A preset's steps would otherwise hide the epochs that were asked for.
+            flags.table.insert("steps".to_owned(), 0.into());
+        }
         let voice = match (arguments.quiet, arguments.json) {
             (true, _) => Voice::Quiet,
             (_, true) => Voice::Json,
@@ -314,12 +318,8 @@ impl CheckpointArguments {
     /// As [`located::find`].
     pub fn find(&self, word: &str, stages: &[&str], network: &str) -> Result<located::Located> {
         let average = format!("{network}_ema");
-        let networks: &[&str] = if self.no_ema {
-            &[network, &average]
-        } else {
-            &[&average, network]
-        };
-        let networks = &networks[..if self.no_ema { 1 } else { 2 }];
+        let both = [average.as_str(), network];
+        let networks = if self.no_ema { &both[1..] } else { &both[..] };
         let found = located::find(
             self.checkpoint.as_deref(),
             &self.out,

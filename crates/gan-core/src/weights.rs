@@ -205,6 +205,25 @@ fn expected_shapes<M: Network>(network: &M) -> BTreeMap<String, Vec<usize>> {
     shapes.shapes
 }
 
+/// Refuses a file whose configuration describes a larger network than its tensors fill, before that
+/// network is built: a stranger's metadata must not decide how much memory is taken.
+///
+/// # Errors
+/// A [`Kind::Checkpoint`] failure with both sizes.
+pub fn check_size(described: u64, tensors: &Tensors) -> Result<()> {
+    let held: u64 = tensors.values().map(|t| t.values.len() as u64).sum();
+    if described <= held {
+        return Ok(());
+    }
+    Err(failure(
+        Kind::Checkpoint,
+        format!(
+            "the configuration describes a network of {described} numbers, but the file holds \
+             {held}: they do not belong together"
+        ),
+    ))
+}
+
 /// Checks that `tensors` are exactly those of `network`.
 ///
 /// # Errors

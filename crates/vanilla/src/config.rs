@@ -298,6 +298,17 @@ impl Config {
         }
     }
 
+    /// Numbers in the generator's weights, for samples of `width` values.
+    pub fn generator_size(&self, width: usize) -> u64 {
+        let mut from = self.latent_dim as u64;
+        let mut size = 0u64;
+        for to in self.generator_hidden.iter().chain([&width]) {
+            size += (from + 1) * *to as u64;
+            from = *to as u64;
+        }
+        size
+    }
+
     /// The smallest and the largest value of the data.
     pub fn value_range(&self) -> (f32, f32) {
         match self.output {

@@ -64,6 +64,8 @@ impl Sampler {
             .and_then(|(height, width)| Some((height.parse().ok()?, width.parse().ok()?)))
             .filter(|(height, width)| (1..=1024).contains(height) && (1..=1024).contains(width))
             .ok_or_else(|| lacks("sample_size"))?;
+        weights::check_size(config.generator_size(size.0 * size.1), &found.file.tensors)
+            .with_context(|| format!("reading {}", path.display()))?;
         let generator = Generator::new(&config, size.0 * size.1, &device);
         let generator = weights::apply(generator, &found.file.tensors)
             .with_context(|| format!("loading {}", path.display()))?;

@@ -478,6 +478,16 @@ fn wrong_requests_are_answered_with_their_exit_code() {
         fail(BINARY, &["generate", "--out", &out, "--checkpoint", "x"], 4)
             .contains("x does not exist")
     );
+    // A small file whose metadata asks for a network of gigabytes.
+    let hostile = folder.path().join("hostile.safetensors");
+    let metadata = [
+        ("config", "generator_hidden = [16384, 16384, 16384, 16384]"),
+        ("sample_size", "1024x1024"),
+    ]
+    .map(|(key, value)| (key.to_owned(), value.to_owned()));
+    gan_core::weights::write(&hostile, &Default::default(), &metadata.into()).unwrap();
+    let error = fail(BINARY, &["generate", "--checkpoint", &hostile.to_string_lossy()], 4);
+    assert!(error.contains("hostile.safetensors") && error.contains("the file holds 0"), "{error}");
     let error = fail(BINARY, &["info", &config.to_string_lossy()], 4);
     assert!(
         error.contains("neither a safetensors file nor a PyTorch state dict"),

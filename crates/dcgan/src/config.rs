@@ -142,7 +142,11 @@ impl Config {
     /// Numbers in the largest layers of a network whose outermost layer is `width` wide: a lower
     /// bound of its size.
     pub fn least_size(&self, width: usize) -> u64 {
-        let kernel = if self.upsample == Upsample::Resize { 9 } else { 16 };
+        let kernel = if self.upsample == Upsample::Resize {
+            9
+        } else {
+            16
+        };
         (1..self.doublings())
             .map(|layer| kernel * ((width as u64) << layer) * ((width as u64) << (layer - 1)))
             .sum()

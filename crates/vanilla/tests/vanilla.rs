@@ -486,8 +486,15 @@ fn wrong_requests_are_answered_with_their_exit_code() {
     ]
     .map(|(key, value)| (key.to_owned(), value.to_owned()));
     gan_core::weights::write(&hostile, &Default::default(), &metadata.into()).unwrap();
-    let error = fail(BINARY, &["generate", "--checkpoint", &hostile.to_string_lossy()], 4);
-    assert!(error.contains("hostile.safetensors") && error.contains("the file holds 0"), "{error}");
+    let error = fail(
+        BINARY,
+        &["generate", "--checkpoint", &hostile.to_string_lossy()],
+        4,
+    );
+    assert!(
+        error.contains("hostile.safetensors") && error.contains("the file holds 0"),
+        "{error}"
+    );
     let error = fail(BINARY, &["info", &config.to_string_lossy()], 4);
     assert!(
         error.contains("neither a safetensors file nor a PyTorch state dict"),

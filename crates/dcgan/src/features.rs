@@ -29,7 +29,7 @@ pub struct FeaturesCommand {
     /// Pictures: a folder of idx files (MNIST), or a folder with one folder a class.
     #[arg(short, long, value_name = "DIR")]
     pub input: PathBuf,
-    /// The safetensors file to write: `features` [N, F] and `labels` [N].
+    /// The safetensors file to write: `features` (N x F) and `labels` (N).
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
     /// Train a linear classifier on this many labelled pictures, once on the features and once on

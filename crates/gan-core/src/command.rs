@@ -483,7 +483,7 @@ pub struct InterpolateCommand {
     /// Seeds that the walk passes, in order; it returns to the first.
     #[arg(long, value_name = "LIST", default_value = "0-3")]
     pub seeds: String,
-    /// Latent arithmetic instead: a-b+c over --seeds, 12-7+3, or [1,2,3]-4. The walk goes from the
+    /// Latent arithmetic instead: a-b+c over --seeds, 12-7+3, or `[1,2,3]-4`. The walk goes from the
     /// first term to the result, and a sheet shows every term.
     #[arg(long, value_name = "EXPR", allow_hyphen_values = true)]
     pub expression: Option<String>,

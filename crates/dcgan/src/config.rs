@@ -149,7 +149,7 @@ impl Config {
         };
         (1..self.doublings())
             .map(|layer| kernel * ((width as u64) << layer) * ((width as u64) << (layer - 1)))
-            .sum()
+            .sum::<u64>()
     }
 
     /// Doublings between 4 x 4 and the pictures.

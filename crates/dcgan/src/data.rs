@@ -3,6 +3,7 @@
 use crate::config::Config;
 use crate::faces;
 use anyhow::Result;
+use gan_core::checkpoint::sha256;
 use gan_core::failure::{Kind, failure};
 use gan_core::random::Stream;
 use gan_core::stage::Source;
@@ -28,6 +29,7 @@ const MOST_BROKEN: f64 = 0.1;
 pub struct Data {
     store: Store,
     config: Config,
+    fingerprint: String,
     /// Files that could not be read, with the reason; they are left out.
     pub broken: Vec<String>,
     order: Mutex<(u64, Arc<Vec<u32>>)>,
@@ -69,6 +71,7 @@ impl Data {
 
     fn new(store: Store, config: &Config, broken: Vec<String>) -> Result<Self> {
         let data = Self {
+            fingerprint: fingerprint(&store, &config.training.data),
             store,
             config: config.clone(),
             broken,
@@ -131,6 +134,29 @@ impl Data {
                 kept.1.clone()
             }
             Err(_) => make(),
+        }
+    }
+}
+
+/// What the pictures are: a sum over decoded ones, or over names and sizes of files.
+fn fingerprint(store: &Store, folder: &str) -> String {
+    match store {
+        Store::Memory(pictures) => {
+            format!(
+                "{} pictures, sha256 {}",
+                pictures.len(),
+                sha256(&pictures.concat())
+            )
+        }
+        Store::Files(files) => {
+            let mut names = String::new();
+            for file in files {
+                let bytes = file.metadata().map_or(0, |data| data.len());
+                let name = file.strip_prefix(folder).unwrap_or(file);
+                names.push_str(&format!("{} {bytes}\n", name.display()));
+            }
+            let sum = sha256(names.as_bytes());
+            format!("{} files, sha256 of names and sizes {sum}", files.len())
         }
     }
 }
@@ -228,6 +254,10 @@ impl Source for Data {
     fn len(&self) -> usize {
         // The last incomplete batch of an epoch is left out: its statistics would be others.
         self.pictures() / self.config.training.batch_size
+    }
+
+    fn fingerprint(&self) -> String {
+        self.fingerprint.clone()
     }
 
     fn batch(&self, epoch: u64, index: usize) -> Result<Batch> {

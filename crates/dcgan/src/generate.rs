@@ -50,7 +50,10 @@ impl Sampler {
             None => generator_config(&found.file.tensors)
                 .with_context(|| format!("reading {}", path.display()))?,
         };
-        weights::check_size(config.least_size(config.width_g), &found.file.tensors)
+        let project =
+            16 * config.latent_dim as u64 * ((config.width_g as u64) << (config.doublings() - 1));
+        let least = project + config.least_size(config.width_g);
+        weights::check_size(least, &found.file.tensors)
             .with_context(|| format!("reading {}", path.display()))?;
         let generator = weights::apply(Generator::new(&config, &device), &found.file.tensors)
             .with_context(|| format!("loading {}", path.display()))?;

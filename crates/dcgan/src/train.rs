@@ -14,7 +14,7 @@ use gan_core::layers::Statistics;
 use gan_core::learner::{Ema, Learner};
 use gan_core::loss::discriminator_loss;
 use gan_core::random::Stream;
-use gan_core::stage::{At, Panel, Scalars, Source, Stage, fit};
+use gan_core::stage::{At, Panel, Scalars, Stage, fit};
 use gan_core::weights::Metadata;
 use gan_core::{device, images, located, picture};
 use image::RgbImage;
@@ -173,6 +173,9 @@ impl Stage for Gan {
         visit("discriminator", &mut self.discriminator)?;
         if self.config.ema_decay > 0.0 {
             visit("generator_ema", &mut self.average)?;
+        } else {
+            // Without an average, samples come from the generator, a restored one too.
+            self.average.reset(self.generator.network());
         }
         Ok(())
     }
@@ -219,7 +222,7 @@ pub fn train(command: &TrainCommand<Flags>) -> Result<()> {
     let source = Data::open(config)?;
     let is_procedural = config.training.data.is_empty();
     let extra = Metadata::from([("value_range".to_owned(), "[-1, 1]".to_owned())]);
-    let (mut run, plan) = launch.start(source.len(), is_procedural.then_some(PROCEDURAL), extra)?;
+    let (mut run, plan) = launch.start(&source, is_procedural.then_some(PROCEDURAL), extra)?;
     if !source.broken.is_empty() {
         run.console().warn(&format!(
             "{} pictures cannot be read and are left out, the first: {}",

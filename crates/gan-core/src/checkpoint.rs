@@ -76,6 +76,9 @@ pub struct Manifest {
     pub seed: u64,
     /// The configuration that decides the bytes, as TOML.
     pub config: String,
+    /// What the data was: a sum over its content or its file names and sizes.
+    #[serde(default)]
+    pub data: String,
     /// Every file of the folder but this one.
     pub files: BTreeMap<String, FileRecord>,
 }
@@ -102,6 +105,8 @@ pub struct Identity {
     pub seed: u64,
     /// The configuration that decides the bytes, as TOML.
     pub config: String,
+    /// What the data is: a sum over its content or its file names and sizes.
+    pub data: String,
     /// More metadata for weights files, such as the value range.
     pub extra: Metadata,
 }
@@ -223,6 +228,7 @@ fn write_folder(
         step: identity.step,
         seed: identity.seed,
         config: identity.config.clone(),
+        data: identity.data.clone(),
         files: records,
     };
     let text = serde_json::to_string_pretty(&manifest)? + "\n";
@@ -357,11 +363,13 @@ pub fn newest(folder: &Path) -> Result<Option<(Saved, Vec<String>)>> {
     }
 }
 
-/// Removes all but the newest `keep` checkpoints (at least one stays, and `pinned` ones do), and
-/// leftovers of processes that are gone. A failure to remove is returned as a warning.
-pub fn rotate(folder: &Path, keep: usize, pinned: &[u64]) -> Vec<String> {
+/// Removes all but the newest `keep` checkpoints up to step `newest`, which was just written (at least
+/// that one stays, and `pinned` ones do). Folders past it are damaged ones that a resumed run fell back
+/// from: they do not count, and stay until the run passes them. A failure to remove is a warning.
+pub fn rotate(folder: &Path, newest: u64, keep: usize, pinned: &[u64]) -> Vec<String> {
     let mut warnings = Vec::new();
-    let steps = steps(folder);
+    let mut steps = steps(folder);
+    steps.retain(|(step, _)| *step <= newest);
     let surplus = steps.len().saturating_sub(keep.max(1));
     for (step, path) in &steps[..surplus] {
         if pinned.contains(step) {

@@ -6,7 +6,7 @@ use crate::console::{Console, Voice};
 use crate::failure::{Kind, at_path, exit_code, failure};
 use crate::random::Prior;
 use crate::run::{self, Run, listen_for_interrupts};
-use crate::stage::Plan;
+use crate::stage::{Plan, Source};
 use crate::weights::{self, Metadata};
 use crate::{animation, latent, located, picture};
 use anyhow::Result;
@@ -117,7 +117,7 @@ pub struct Launch<C> {
     /// The whole configuration.
     pub config: C,
     arguments: RunArguments,
-    resumed: Option<PathBuf>,
+    resumed: Option<(PathBuf, C)>,
     voice: Voice,
 }
 
@@ -129,11 +129,7 @@ impl<C: Configuration> Launch<C> {
     /// [`Kind::Usage`] for a wrong key or value, or a run that cannot be resumed so.
     pub fn new<F: Serialize + clap::Args>(command: &TrainCommand<F>) -> Result<Self> {
         let arguments = command.run.clone();
-        let mut flags = Layer::flags(&command.flags)?;
-        if flags.table.contains_key("epochs") && !flags.table.contains_key("steps") {
-            // A preset's steps would otherwise hide the epochs that were asked for.
-            flags.table.insert("steps".to_owned(), 0.into());
-        }
+        let flags = Layer::flags(&command.flags)?;
         let voice = match (arguments.quiet, arguments.json) {
             (true, _) => Voice::Quiet,
             (_, true) => Voice::Json,
@@ -154,7 +150,7 @@ impl<C: Configuration> Launch<C> {
             return Ok(Self {
                 config,
                 arguments,
-                resumed: Some(folder),
+                resumed: Some((folder, saved)),
                 voice,
             });
         }
@@ -166,7 +162,7 @@ impl<C: Configuration> Launch<C> {
         match &arguments.preset {
             Some(name) => layers.push(Layer::preset::<C>(name)?),
             None if arguments.config.is_none() && !has_data => {
-                layers.push(Layer::preset::<C>("quick")?);
+                layers.push(Layer::preset::<C>(C::default_preset(&flags.table))?);
             }
             None => {}
         }
@@ -208,23 +204,35 @@ impl<C: Configuration> Launch<C> {
         Ok(self.arguments.dry_run)
     }
 
-    /// Opens or makes the run folder, and says how long to train. `epoch_length` is in steps;
-    /// `procedural` tells what the built-in data is, when that is what is trained on.
+    /// Opens or makes the run folder, and says how long to train on `source`; `procedural` tells what the built-in data is, when that is what is trained on.
     ///
     /// # Errors
     /// [`Kind::Usage`] when the folder is taken, [`Kind::Disk`] when it cannot be written or another
     /// process trains there.
     pub fn start(
         &self,
-        epoch_length: usize,
+        source: &impl Source,
         procedural: Option<&str>,
         extra: Metadata,
     ) -> Result<(Run, Plan)> {
         let training = self.config.training();
-        let steps = match training.steps {
-            0 => training.epochs.saturating_mul(epoch_length as u64),
+        let steps_of = |config: &C| match config.training().steps {
+            0 => config.training().epochs.saturating_mul(source.len() as u64),
             steps => steps,
         };
+        let steps = steps_of(&self.config);
+        if let Some((_, saved)) = &self.resumed
+            && steps < steps_of(saved)
+        {
+            return Err(failure(
+                Kind::Usage,
+                format!(
+                    "the run is planned for {} steps; {steps} were asked for: steps may only be \
+                     raised on resume",
+                    steps_of(saved)
+                ),
+            ));
+        }
         let plan = Plan {
             steps,
             seed: training.seed,
@@ -235,6 +243,8 @@ impl<C: Configuration> Launch<C> {
             save_every: training.save_every,
             keep: training.keep,
             identity: config::identity(&self.config)?,
+            data: source.fingerprint(),
+            initialised: self.init_from().is_some(),
             extra,
             trace: self
                 .arguments
@@ -265,7 +275,7 @@ impl<C: Configuration> Launch<C> {
         let text = header + &config::to_toml(&self.config)?;
         listen_for_interrupts();
         let run = match &self.resumed {
-            Some(folder) => {
+            Some((folder, _)) => {
                 let run = Run::open(folder.clone(), C::WORD, self.voice, notes)?;
                 // Raised steps are part of the run from now on.
                 weights::write_atomically(&folder.join("config.toml"), text.as_bytes())?;
@@ -410,7 +420,18 @@ impl GenerateCommand {
             let home = run_of(weights).unwrap_or_else(|| PathBuf::from("."));
             home.join("generated")
         });
-        let is_file = grid.is_some() && target.extension().is_some_and(|e| e == "png");
+        let is_png = target.extension().is_some_and(|e| e == "png");
+        if is_png && grid.is_none() {
+            return Err(failure(
+                Kind::Usage,
+                format!(
+                    "-o {} is a picture's name, but each sample gets its own: name a folder, or add \
+                     --grid",
+                    target.display()
+                ),
+            ));
+        }
+        let is_file = grid.is_some() && is_png;
         let folder = if is_file {
             target.parent().unwrap_or(Path::new("")).to_owned()
         } else {
@@ -454,7 +475,7 @@ impl GenerateCommand {
 }
 
 /// The run folder that a file of a checkpoint belongs to.
-fn run_of(weights: &Path) -> Option<PathBuf> {
+pub fn run_of(weights: &Path) -> Option<PathBuf> {
     weights
         .ancestors()
         .find(|place| place.join("config.toml").is_file() && place.join("checkpoints").is_dir())
@@ -510,7 +531,29 @@ impl InterpolateCommand {
                 format!("--frames {} is not legal: 1 to 1000", self.frames),
             ));
         }
+        if !(1..=2048).contains(&self.size) {
+            return Err(failure(
+                Kind::Usage,
+                format!("--size {} is not legal: 1 to 2048", self.size),
+            ));
+        }
+        let ending = self.output.extension().and_then(|ending| ending.to_str());
+        if !ending.is_some_and(|ending| ["gif", "apng", "png"].contains(&ending)) {
+            return Err(failure(
+                Kind::Usage,
+                format!(
+                    "-o {} does not end in .gif, .apng or .png",
+                    self.output.display()
+                ),
+            ));
+        }
         let seeds = latent::parse_seeds(&self.seeds)?;
+        if seeds.len() * self.frames > 5000 {
+            return Err(failure(
+                Kind::Usage,
+                "a walk of more than 5000 frames: fewer --seeds or --frames",
+            ));
+        }
         let (points, names) = match &self.expression {
             Some(text) => {
                 let expression = latent::Expression::parse(text, &seeds)?;

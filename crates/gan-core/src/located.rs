@@ -87,6 +87,16 @@ pub fn step_folder(place: &Path, stages: &[&str]) -> Result<(Saved, Vec<String>)
     ))
 }
 
+/// The newest run that holds a whole checkpoint: one that has just started has none yet.
+fn newest_run(out: &Path, word: &str, stages: &[&str]) -> Result<PathBuf> {
+    let newest = run::find(out, word, None)?;
+    let whole = run::list(out, word)
+        .into_iter()
+        .rev()
+        .find(|run| step_folder(run, stages).is_ok());
+    Ok(whole.unwrap_or(newest))
+}
+
 /// Finds weights: `checkpoint` is a run (path, or name under `<out>/<word>`), a step folder, a
 /// safetensors or a PyTorch file; without it the newest run of `word` is meant. In a step folder the
 /// first of `networks` that exists is read. `stages` are tried in order.
@@ -114,7 +124,7 @@ pub fn find(
                 ),
             )
         })?,
-        None => run::find(out, word, None)?,
+        None => newest_run(out, word, stages)?,
     };
     if place.is_file() && place.file_name().is_none_or(|name| name != "latest") {
         let file = weights::read(&place)?;

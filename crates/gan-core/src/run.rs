@@ -286,6 +286,18 @@ impl Run {
                 ),
             ));
         }
+        if manifest.data != plan.data {
+            return Err(failure(
+                Kind::Checkpoint,
+                format!(
+                    "{} was trained on other data ({}) than is there now ({}): files were added, \
+                     removed or changed. Put them back, or start a new run with --init-from",
+                    saved.path.display(),
+                    manifest.data,
+                    plan.data
+                ),
+            ));
+        }
         if manifest.burn != checkpoint::BURN_VERSION {
             self.console.warn(&format!(
                 "the checkpoint was written with burn {}; with {} the run goes on, but not bit for bit",
@@ -349,7 +361,9 @@ impl Run {
                 continue;
             };
             let step = row.get("step").and_then(Value::as_u64).unwrap_or(0);
-            if row.get("stage").and_then(Value::as_str) == Some(stage) && step > done {
+            // A stage that starts again writes its first row again.
+            let is_past = step > done || done == 0;
+            if row.get("stage").and_then(Value::as_str) == Some(stage) && is_past {
                 continue;
             }
             if let Some(elapsed) = row.get("elapsed_s").and_then(Value::as_f64) {
@@ -503,6 +517,7 @@ impl Run {
             step,
             seed: plan.seed,
             config: plan.identity.clone(),
+            data: plan.data.clone(),
             extra: plan.extra.clone(),
         };
         let folder = self.stage_folder(stage);
@@ -522,7 +537,7 @@ impl Run {
             ));
         }
         let pinned = plan.trace.as_ref().map_or(Vec::new(), |_| vec![0]);
-        for warning in checkpoint::rotate(&folder, plan.keep, &pinned) {
+        for warning in checkpoint::rotate(&folder, step, plan.keep, &pinned) {
             self.console.warn(&warning);
         }
         self.write_report()

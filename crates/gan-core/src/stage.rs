@@ -75,6 +75,10 @@ pub trait Source: Sync {
     /// When a file of it cannot be read.
     fn batch(&self, epoch: u64, index: usize) -> Result<Self::Batch>;
 
+    /// What the data is: a sum over its content, or over its file names and sizes. A run is resumed
+    /// only on equal data.
+    fn fingerprint(&self) -> String;
+
     /// Whether there is nothing to train on; a source refuses to be built then.
     fn is_empty(&self) -> bool {
         self.len() == 0
@@ -194,6 +198,11 @@ pub struct Plan {
     pub keep: usize,
     /// The configuration that decides the bytes, as TOML.
     pub identity: String,
+    /// What the data is, so that a resumed run meets the same: a sum over it.
+    pub data: String,
+    /// Whether the networks start from given weights: then step 0 is saved at once, for a kill before
+    /// the first checkpoint would lose them.
+    pub initialised: bool,
     /// More metadata for weights files.
     pub extra: Metadata,
     /// A folder for the batches and draws of the first steps, and how many.
@@ -229,7 +238,7 @@ pub fn fit<S: Stage>(
             ..At::default()
         };
         preview(stage, &at, 0, run)?;
-        if plan.trace.is_some() {
+        if plan.trace.is_some() || plan.initialised {
             save(stage, 0, plan, run)?;
         }
     }
@@ -275,6 +284,11 @@ pub fn fit<S: Stage>(
             }
             run.tick(done, plan);
             if sampled {
+                let at = At {
+                    step: done,
+                    tape: None,
+                    ..at
+                };
                 preview(stage, &at, done, run)?;
             }
             if saved || stopping {

@@ -155,6 +155,15 @@ impl Configuration for Config {
         ),
     ];
 
+    fn default_preset(flags: &toml::Table) -> &'static str {
+        let dataset = flags.get("dataset").and_then(|value| value.as_str());
+        if dataset == Some("ring") {
+            "ring"
+        } else {
+            "quick"
+        }
+    }
+
     fn training(&self) -> &Training {
         &self.training
     }

@@ -5,6 +5,7 @@ use crate::config::{Config, Dataset};
 use crate::digits;
 use crate::ring::Ring;
 use anyhow::Result;
+use gan_core::checkpoint::sha256;
 use gan_core::failure::{Kind, failure};
 use gan_core::idx::Pictures;
 use gan_core::random::Stream;
@@ -134,6 +135,17 @@ impl Source for Data {
             Self::Pictures(data) => data.pictures.len() / data.batch_size,
             // Points never repeat; an epoch is a round number of steps.
             Self::Ring { .. } => 1000,
+        }
+    }
+
+    fn fingerprint(&self) -> String {
+        match self {
+            Self::Pictures(data) => format!(
+                "{} pictures, sha256 {}",
+                data.pictures.len(),
+                sha256(&data.pictures.pixels)
+            ),
+            Self::Ring { .. } => "drawn".to_owned(),
         }
     }
 

@@ -6,8 +6,11 @@ use crate::train::{STAGE, pictures, prior, sample, scatter};
 use anyhow::{Context, Result};
 use burn::module::Module;
 use burn::tensor::Device;
-use gan_core::command::{CheckpointArguments, GenerateCommand, InterpolateCommand, save_picture};
+use gan_core::command::{
+    CheckpointArguments, GenerateCommand, InterpolateCommand, run_of, save_picture,
+};
 use gan_core::config::from_identity;
+use gan_core::console::{Console, Voice};
 use gan_core::failure::{Kind, at_path, failure};
 use gan_core::located::{self, Located};
 use gan_core::{device, weights};
@@ -125,13 +128,22 @@ pub fn generate(command: &GenerateCommand) -> Result<()> {
         )?;
         return Ok(());
     }
+    if command.grid.is_some() {
+        return Err(failure(
+            Kind::Usage,
+            "a ring has points, not pictures: leave out --grid",
+        ));
+    }
     let seeds = command.seeds()?;
     let latents: Vec<_> = seeds
         .iter()
         .map(|seed| prior(&sampler.config).latent(*seed, width))
         .collect();
     let points = sampler.values(&latents);
-    let folder = command.output.clone().unwrap_or_else(|| "generated".into());
+    let folder = command.output.clone().unwrap_or_else(|| {
+        let run = run_of(&sampler.path).unwrap_or_else(|| PathBuf::from("."));
+        run.join("generated")
+    });
     std::fs::create_dir_all(&folder)
         .map_err(|error| at_path(Kind::Disk, "create", &folder, &error))?;
     let mut table = "seed,x,y\n".to_owned();
@@ -142,7 +154,9 @@ pub fn generate(command: &GenerateCommand) -> Result<()> {
     save_picture(
         &folder.join("points.png"),
         &scatter(&points, &sampler.config, ""),
-    )
+    )?;
+    Console::new(Voice::Normal).say(&format!("{} points in {}", seeds.len(), folder.display()));
+    Ok(())
 }
 
 /// `vanilla interpolate`.

@@ -224,6 +224,9 @@ impl Stage for Gan {
         visit("discriminator", &mut self.discriminator)?;
         if self.config.ema_decay > 0.0 {
             visit("generator_ema", &mut self.average)?;
+        } else {
+            // Without an average, samples come from the generator, a restored one too.
+            self.average.reset(self.generator.network());
         }
         Ok(())
     }
@@ -306,7 +309,7 @@ pub fn train(command: &TrainCommand<Flags>) -> Result<()> {
     }
     let is_procedural = config.dataset == Dataset::Digits && config.training.data.is_empty();
     let (mut run, plan) = launch.start(
-        source.len(),
+        &source,
         is_procedural.then_some(PROCEDURAL),
         extra(config, source.size()),
     )?;

@@ -555,6 +555,91 @@ fn a_damaged_newest_checkpoint_falls_back_to_the_one_before() {
     );
 }
 
+#[test]
+fn damaged_newer_checkpoints_never_cost_the_good_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().to_string_lossy().into_owned();
+    let mut command = vec![
+        "train", "--steps", "14", "--keep", "1", "--out", &out, "--name", "run",
+    ];
+    command.extend(SMALL);
+    succeed(BINARY, &command);
+    let gan = folder.path().join("vanilla/run/checkpoints/gan");
+    std::fs::create_dir(gan.join("step_00003900")).unwrap();
+    succeed(
+        BINARY,
+        &["train", "--resume", "run", "--steps", "20", "--out", &out],
+    );
+    let (newest, _) = gan_core::checkpoint::newest(&gan).unwrap().unwrap();
+    assert_eq!(newest.manifest.step, 20);
+    let error = fail(
+        BINARY,
+        &["train", "--resume", "run", "--steps", "16", "--out", &out],
+        2,
+    );
+    assert!(error.contains("may only be raised"), "{error}");
+}
+
+#[test]
+fn a_fine_tune_that_is_killed_at_once_keeps_its_weights_and_data_must_stay() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().to_string_lossy().into_owned();
+    let data = folder.path().join("mnist");
+    std::fs::create_dir(&data).unwrap();
+    write_mnist(&data, 90);
+    let data_text = data.to_string_lossy().into_owned();
+    let mut command = vec![
+        "train", "--data", &data_text, "--steps", "10", "--out", &out,
+    ];
+    command.extend(SMALL);
+    succeed(BINARY, &[&command[..], &["--name", "first"]].concat());
+    succeed(
+        BINARY,
+        &[&command[..], &["--name", "second", "--init-from", "first"]].concat(),
+    );
+    let run = folder.path().join("vanilla/second");
+    let at_zero = run.join("checkpoints/gan/step_00000000");
+    assert!(
+        at_zero.is_dir() || gan_core::checkpoint::steps(&run.join("checkpoints/gan")).len() == 2
+    );
+    write_mnist(&data, 89);
+    let resume = [
+        "train", "--resume", "second", "--steps", "12", "--out", &out,
+    ];
+    let error = fail(BINARY, &resume, 4);
+    assert!(
+        error.contains("trained on other data") && error.contains("90 pictures"),
+        "{error}"
+    );
+}
+
+#[test]
+fn the_ring_has_a_preset_of_its_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().to_string_lossy().into_owned();
+    let mut command = vec!["train", "--dataset", "ring", "--steps", "10", "--out", &out];
+    command.extend(SMALL);
+    let said = succeed(BINARY, &command);
+    assert!(
+        said.contains("high_quality") && !said.contains("PROCEDURAL"),
+        "{said}"
+    );
+    succeed(BINARY, &["generate", "--num", "50", "--out", &out]);
+    assert!(
+        folder
+            .path()
+            .join("vanilla/001/generated/points.csv")
+            .is_file()
+    );
+    fail(BINARY, &["generate", "--grid", "2x2", "--out", &out], 2);
+    fail(BINARY, &["interpolate", "-o", "x.mp4", "--out", &out], 2);
+    fail(
+        BINARY,
+        &["train", "--seed", "18446744073709551615", "--out", &out],
+        2,
+    );
+}
+
 #[cfg(unix)]
 #[test]
 fn ctrl_c_saves_and_a_second_trainer_is_refused() {

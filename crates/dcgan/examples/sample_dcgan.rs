@@ -1,4 +1,4 @@
-//! A checkpoint loaded and sampled: `cargo run -p dcgan --example sample -- RUN PICTURE.png`.
+//! A checkpoint loaded and sampled: `cargo run -p dcgan --example sample_dcgan -- RUN PICTURE.png`.
 
 fn main() -> anyhow::Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();

@@ -5,12 +5,11 @@ use crate::faces;
 use anyhow::Result;
 use gan_core::checkpoint::sha256;
 use gan_core::failure::{Kind, failure};
-use gan_core::random::Stream;
+use gan_core::random::{Orders, Stream};
 use gan_core::stage::Source;
 use gan_core::{idx, images};
 use image::RgbImage;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
 
 /// Pictures of the procedural stand-in.
 pub const PROCEDURAL_COUNT: usize = 2000;
@@ -32,7 +31,7 @@ pub struct Data {
     fingerprint: String,
     /// Files that could not be read, with the reason; they are left out.
     pub broken: Vec<String>,
-    order: Mutex<(u64, Arc<Vec<u32>>)>,
+    orders: Orders,
 }
 
 #[derive(Debug)]
@@ -40,6 +39,15 @@ enum Store {
     /// `channels * side * side` bytes a picture, planar.
     Memory(Vec<Vec<u8>>),
     Files(Vec<PathBuf>),
+}
+
+impl Store {
+    fn len(&self) -> usize {
+        match self {
+            Self::Memory(pictures) => pictures.len(),
+            Self::Files(files) => files.len(),
+        }
+    }
 }
 
 impl Data {
@@ -70,12 +78,13 @@ impl Data {
     }
 
     fn new(store: Store, config: &Config, broken: Vec<String>) -> Result<Self> {
+        let count = store.len();
         let data = Self {
             fingerprint: fingerprint(&store, &config.training.data),
             store,
             config: config.clone(),
             broken,
-            order: Mutex::new((u64::MAX, Arc::new(Vec::new()))),
+            orders: Orders::new(config.training.seed, count),
         };
         data.check(&config.training.data)?;
         Ok(data)
@@ -109,10 +118,7 @@ impl Data {
 
     /// How many pictures there are.
     pub fn pictures(&self) -> usize {
-        match &self.store {
-            Store::Memory(pictures) => pictures.len(),
-            Store::Files(files) => files.len(),
-        }
+        self.store.len()
     }
 
     /// Picture `index` as planar bytes.
@@ -120,20 +126,6 @@ impl Data {
         match &self.store {
             Store::Memory(pictures) => Ok(pictures[index].as_slice().into()),
             Store::Files(files) => Ok(decode(&files[index], &self.config)?.into()),
-        }
-    }
-
-    fn order(&self, epoch: u64) -> Arc<Vec<u32>> {
-        let seed = self.config.training.seed;
-        let make = || Arc::new(Stream::new(seed, "order", epoch).permutation(self.pictures()));
-        match self.order.lock() {
-            Ok(mut kept) => {
-                if kept.0 != epoch {
-                    *kept = (epoch, make());
-                }
-                kept.1.clone()
-            }
-            Err(_) => make(),
         }
     }
 }
@@ -263,7 +255,7 @@ impl Source for Data {
     fn batch(&self, epoch: u64, index: usize) -> Result<Batch> {
         let count = self.config.training.batch_size;
         let side = self.config.image_size;
-        let order = self.order(epoch);
+        let order = self.orders.of(epoch);
         let seed = self.config.training.seed;
         let number = epoch * self.len() as u64 + index as u64;
         let mirrored = if self.config.flip {

@@ -106,6 +106,40 @@ impl rand::rand_core::TryRng for Stream {
     }
 }
 
+/// The order in which an epoch passes over a data set: a pure function of (seed, epoch). The order of
+/// the epoch asked for last is kept, for making it anew for each batch would be wasteful.
+#[derive(Debug)]
+pub struct Orders {
+    seed: u64,
+    count: usize,
+    kept: Mutex<(u64, Arc<Vec<u32>>)>,
+}
+
+impl Orders {
+    /// Orders of 0..`count` from the stream `order` of `seed`.
+    pub fn new(seed: u64, count: usize) -> Self {
+        Self {
+            seed,
+            count,
+            kept: Mutex::new((u64::MAX, Arc::new(Vec::new()))),
+        }
+    }
+
+    /// The order of `epoch`.
+    pub fn of(&self, epoch: u64) -> Arc<Vec<u32>> {
+        let make = || Arc::new(Stream::new(self.seed, "order", epoch).permutation(self.count));
+        match self.kept.lock() {
+            Ok(mut kept) => {
+                if kept.0 != epoch {
+                    *kept = (epoch, make());
+                }
+                kept.1.clone()
+            }
+            Err(_) => make(),
+        }
+    }
+}
+
 /// How latent vectors are drawn.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize, clap::ValueEnum,

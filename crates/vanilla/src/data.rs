@@ -8,10 +8,9 @@ use anyhow::Result;
 use gan_core::checkpoint::sha256;
 use gan_core::failure::{Kind, failure};
 use gan_core::idx::Pictures;
-use gan_core::random::Stream;
+use gan_core::random::{Orders, Stream};
 use gan_core::stage::Source;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
 
 /// Pictures of the procedural stand-in.
 pub const PROCEDURAL_COUNT: usize = 20_000;
@@ -52,9 +51,7 @@ pub struct Shuffled {
     pictures: Pictures,
     range: (f32, f32),
     batch_size: usize,
-    seed: u64,
-    // The order of the epoch asked for last: making it anew for each batch would be wasteful.
-    order: Mutex<(u64, Arc<Vec<u32>>)>,
+    orders: Orders,
 }
 
 impl Data {
@@ -89,11 +86,10 @@ impl Data {
             ));
         }
         Ok(Self::Pictures(Shuffled {
+            orders: Orders::new(seed, pictures.len()),
             pictures,
             range: config.value_range(),
             batch_size,
-            seed,
-            order: Mutex::new((u64::MAX, Arc::new(Vec::new()))),
         }))
     }
 
@@ -166,7 +162,7 @@ impl Source for Data {
 
 impl Shuffled {
     fn batch(&self, epoch: u64, index: usize) -> Batch {
-        let order = self.order(epoch);
+        let order = self.orders.of(epoch);
         let (low, high) = self.range;
         let scale = (high - low) / 255.0;
         order[index * self.batch_size..(index + 1) * self.batch_size]
@@ -174,19 +170,5 @@ impl Shuffled {
             .flat_map(|picture| self.pictures.picture(*picture as usize))
             .map(|pixel| low + scale * f32::from(*pixel))
             .collect()
-    }
-
-    fn order(&self, epoch: u64) -> Arc<Vec<u32>> {
-        let make =
-            || Arc::new(Stream::new(self.seed, "order", epoch).permutation(self.pictures.len()));
-        match self.order.lock() {
-            Ok(mut kept) => {
-                if kept.0 != epoch {
-                    *kept = (epoch, make());
-                }
-                kept.1.clone()
-            }
-            Err(_) => make(),
-        }
     }
 }

@@ -1,0 +1,155 @@
+//! What a convolution is, before any number: sizes, strides and the pictures' places in memory.
+
+/// A convolution of three spatial dimensions; with two, the first of them has size 1.
+///
+/// The words are those of the ordinary convolution: `large` is the picture that a convolution reads and
+/// a transposed one writes, `small` the other one. One description serves both and all gradients:
+///
+/// | operator | reads | gives |
+/// |---|---|---|
+/// | convolution | large, weight | small |
+/// | its input gradient | small, weight | large |
+/// | transposed convolution | small, weight | large |
+/// | its input gradient | large, weight | small |
+/// | weight gradient of either | large, small | weight |
+///
+/// A weight is `[small_channels, large_channels / groups, kernel..]`, which is PyTorch's layout of both
+/// kinds: `[out, in / groups, ..]` of a convolution, `[in, out / groups, ..]` of a transposed one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Geometry {
+    /// Pictures.
+    pub batch: usize,
+    /// Channels of the large picture.
+    pub large_channels: usize,
+    /// Channels of the small picture.
+    pub small_channels: usize,
+    /// Depth, height and width of the large picture.
+    pub large: [usize; 3],
+    /// Depth, height and width of the small picture.
+    pub small: [usize; 3],
+    /// Depth, height and width of the kernel.
+    pub kernel: [usize; 3],
+    /// Steps in the large picture for one step in the small one.
+    pub stride: [usize; 3],
+    /// Zeros on each side of the large picture.
+    pub padding: [usize; 3],
+    /// Steps in the large picture between two values of the kernel.
+    pub dilation: [usize; 3],
+    /// Groups of channels that do not see each other.
+    pub groups: usize,
+}
+
+impl Geometry {
+    /// The small size that a convolution of the large size gives, or `None` where the kernel does not fit.
+    pub fn convolved(
+        large: [usize; 3],
+        kernel: [usize; 3],
+        stride: [usize; 3],
+        padding: [usize; 3],
+        dilation: [usize; 3],
+    ) -> Option<[usize; 3]> {
+        let mut small = [0; 3];
+        for axis in 0..3 {
+            let reach = dilation[axis] * (kernel[axis] - 1) + 1;
+            small[axis] = (large[axis] + 2 * padding[axis]).checked_sub(reach)? / stride[axis] + 1;
+        }
+        Some(small)
+    }
+
+    /// The large size that a transposed convolution of the small size gives, or `None` where nothing is left.
+    pub fn transposed(
+        small: [usize; 3],
+        kernel: [usize; 3],
+        stride: [usize; 3],
+        padding: [usize; 3],
+        output_padding: [usize; 3],
+        dilation: [usize; 3],
+    ) -> Option<[usize; 3]> {
+        let mut large = [0; 3];
+        for axis in 0..3 {
+            let reach = dilation[axis] * (kernel[axis] - 1) + 1;
+            let full = (small[axis].checked_sub(1)?) * stride[axis] + reach + output_padding[axis];
+            large[axis] = full
+                .checked_sub(2 * padding[axis])
+                .filter(|size| *size > 0)?;
+        }
+        Some(large)
+    }
+
+    /// Values of one channel of the large picture.
+    pub fn large_plane(&self) -> usize {
+        self.large.iter().product()
+    }
+
+    /// Values of one channel of the small picture.
+    pub fn small_plane(&self) -> usize {
+        self.small.iter().product()
+    }
+
+    /// Values of the kernel of one pair of channels.
+    pub fn taps(&self) -> usize {
+        self.kernel.iter().product()
+    }
+
+    /// Values of the large pictures.
+    pub fn large_length(&self) -> usize {
+        self.batch * self.large_channels * self.large_plane()
+    }
+
+    /// Values of the small pictures.
+    pub fn small_length(&self) -> usize {
+        self.batch * self.small_channels * self.small_plane()
+    }
+
+    /// Values of the weight.
+    pub fn weight_length(&self) -> usize {
+        self.small_channels * (self.large_channels / self.groups) * self.taps()
+    }
+
+    /// Multiplications of one pass, not counting those with padding as fewer.
+    pub fn multiplications(&self) -> usize {
+        self.batch * self.small_plane() * self.weight_length()
+    }
+
+    /// # Panics
+    /// If the sizes contradict each other: that is a mistake in the calling code, never in a user's file.
+    pub(crate) fn check(&self) {
+        let Self {
+            groups,
+            kernel,
+            stride,
+            dilation,
+            ..
+        } = self;
+        assert!(*groups > 0, "a convolution has at least one group");
+        assert!(
+            self.large_channels % groups == 0 && self.small_channels % groups == 0,
+            "{} and {} channels cannot be divided among {groups} groups",
+            self.large_channels,
+            self.small_channels
+        );
+        assert!(
+            kernel
+                .iter()
+                .chain(stride)
+                .chain(dilation)
+                .all(|size| *size > 0),
+            "kernel {kernel:?}, stride {stride:?} and dilation {dilation:?} must be at least 1"
+        );
+        for axis in 0..3 {
+            // The last value of the small picture must read inside the padded large one.
+            let last =
+                (self.small[axis].max(1) - 1) * stride[axis] + dilation[axis] * (kernel[axis] - 1);
+            assert!(
+                self.small[axis] > 0
+                    && self.large[axis] > 0
+                    && last < self.large[axis] + 2 * self.padding[axis],
+                "a kernel of {kernel:?} (stride {stride:?}, padding {:?}, dilation {dilation:?}) does not \
+                 lead from {:?} to {:?}",
+                self.padding,
+                self.large,
+                self.small
+            );
+        }
+    }
+}

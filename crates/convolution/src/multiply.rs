@@ -1,0 +1,292 @@
+//! Convolution as one matrix product whose right side is never written down: each panel of pixels is
+//! gathered from the picture just before it is used.
+
+use rayon::prelude::*;
+
+use crate::kernel::{Run, Tile, load, store};
+use crate::picture::{Pixels, SLACK};
+use crate::simd::{Level, Machine, Work, with};
+use crate::workspace::{Scratch, Shared, Workspace};
+
+/// Weights as the kernel reads them: blocks of rows, each `[depth][ROWS]`.
+pub(crate) struct Packed {
+    values: Workspace,
+    channels: usize,
+    depth: usize,
+}
+
+struct Rows;
+
+impl Work for Rows {
+    type Output = (usize, usize, usize);
+
+    fn run<M: Machine>(self, _: M) -> Self::Output {
+        (M::ROWS, M::VECTORS, M::F32_LANES)
+    }
+}
+
+/// Rows, vectors and lanes of a level's tiles.
+pub(crate) fn tile_of(level: Level) -> (usize, usize, usize) {
+    with(level, Rows)
+}
+
+impl Packed {
+    /// Packs the matrix whose element (channel, k) is `weight[base + channel * step + places[k]]`.
+    pub(crate) fn new(
+        level: Level,
+        weight: &[f32],
+        channels: usize,
+        base: usize,
+        step: usize,
+        places: &[usize],
+    ) -> Self {
+        let (rows, _, _) = tile_of(level);
+        let depth = places.len();
+        let blocks = channels.div_ceil(rows);
+        let mut values = Workspace::take(blocks * depth * rows);
+        let some = (16384 / (depth * rows).max(1)).max(1);
+        values
+            .par_chunks_mut((depth * rows).max(1))
+            .enumerate()
+            .with_min_len(some)
+            .for_each(|(block, values)| {
+                let present = rows.min(channels - block * rows);
+                let start = base + block * rows * step;
+                if present < rows {
+                    values.fill(0.0);
+                }
+                for row in 0..present {
+                    let line = &weight[start + row * step..];
+                    for (values, place) in values.chunks_exact_mut(rows).zip(places) {
+                        values[row] = line[*place];
+                    }
+                }
+            });
+        Self {
+            values,
+            channels,
+            depth,
+        }
+    }
+}
+
+/// The product of packed weights with gathered pixels.
+pub(crate) struct Product<'a> {
+    pub(crate) level: Level,
+    pub(crate) weights: &'a Packed,
+    /// Where the k-th value of a pixel lies, seen from the pixel.
+    pub(crate) taps: &'a [usize],
+    /// Padded pictures, with `SLACK` values behind them.
+    pub(crate) source: &'a [f32],
+    pub(crate) pixels: Pixels,
+    /// Values from one channel of the target to the next.
+    pub(crate) target_plane: usize,
+    /// One value a channel.
+    pub(crate) bias: Option<&'a [f32]>,
+}
+
+/// Terms of a sum that are taken at once: a panel of them stays in the first cache.
+const DEPTH: usize = 224;
+
+impl Product<'_> {
+    /// Writes every pixel of every channel.
+    ///
+    /// # Safety
+    /// Every place that the pixels and the plane give must lie in `target`, and no two may be the same.
+    pub(crate) unsafe fn write(&self, target: Shared) {
+        let (rows, vectors, lanes) = tile_of(self.level);
+        let width = vectors * lanes;
+        let count = self.pixels.count();
+        let panels = count.div_ceil(width);
+        let blocks = self.weights.channels.div_ceil(rows);
+        if count == 0 || blocks == 0 {
+            return;
+        }
+        // A task takes some panels and some blocks of rows; enough tasks that no thread waits long. The
+        // sums do not depend on the division.
+        let threads = rayon::current_num_threads();
+        let wanted = if threads == 1 { 1 } else { threads * 6 };
+        let work = panels * blocks * self.weights.depth.max(1);
+        let wanted = wanted.min(work.div_ceil(2048));
+        let together = panels.div_ceil(wanted).clamp(1, 8);
+        let parts = panels.div_ceil(together);
+        let shares = wanted.div_ceil(parts).clamp(1, blocks);
+        let share = blocks.div_ceil(shares);
+        let shares = blocks.div_ceil(share);
+        (0..parts * shares).into_par_iter().for_each(|number| {
+            let (part, of) = (number / shares, number % shares);
+            let task = Task {
+                product: self,
+                target,
+                panels: part * together..((part + 1) * together).min(panels),
+                blocks: of * share..((of + 1) * share).min(blocks),
+            };
+            with(self.level, task);
+        });
+    }
+}
+
+struct Task<'a> {
+    product: &'a Product<'a>,
+    target: Shared,
+    panels: std::ops::Range<usize>,
+    blocks: std::ops::Range<usize>,
+}
+
+impl Work for Task<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<M: Machine>(self, machine: M) {
+        let Self {
+            product,
+            target,
+            panels,
+            blocks,
+        } = self;
+        let depth = product.taps.len();
+        let pieces = depth.div_ceil(DEPTH).max(1);
+        let piece = depth.div_ceil(pieces);
+        let tile = M::ROWS * M::WIDTH;
+        let count = product.pixels.count();
+        // One panel, and the results of all panels of the task while their sums go on.
+        let kept = if pieces == 1 {
+            1
+        } else {
+            panels.len() * blocks.len()
+        };
+        let mut runs = Vec::with_capacity(M::WIDTH);
+        let mut scratch = Scratch::take(piece * M::WIDTH + SLACK + kept * tile);
+        let (gathered, results) = scratch.split_at_mut(piece * M::WIDTH + SLACK);
+        for number in 0..pieces {
+            let start = number * piece;
+            let terms = start..(start + piece).min(depth);
+            for (place, panel) in panels.clone().enumerate() {
+                let first = panel * M::WIDTH;
+                let present = M::WIDTH.min(count - first);
+                product.pixels.runs(first, present, &mut runs);
+                // SAFETY: the runs lie in the source with all taps, by how both were made.
+                unsafe {
+                    gather(
+                        machine,
+                        gathered,
+                        product.source,
+                        &product.taps[terms.clone()],
+                        &runs,
+                    );
+                }
+                for block in blocks.clone() {
+                    let kept = if pieces == 1 {
+                        0
+                    } else {
+                        place * blocks.len() + block - blocks.start
+                    };
+                    let results = &mut results[kept * tile..(kept + 1) * tile];
+                    let rows = M::ROWS.min(product.weights.channels - block * M::ROWS);
+                    let left = &product.weights.values[(block * depth + terms.start) * M::ROWS
+                        ..(block * depth + terms.end) * M::ROWS];
+                    let sums = Tile {
+                        depth: terms.len(),
+                        left: left.as_ptr(),
+                        right: gathered.as_ptr(),
+                        results: results.as_mut_ptr(),
+                        continued: number > 0,
+                    };
+                    // SAFETY: `left` has terms * ROWS values, `gathered` terms * WIDTH, `results` a tile.
+                    unsafe { sums.add(machine, present.div_ceil(M::F32_LANES), rows) };
+                    if number + 1 == pieces {
+                        let channel = block * M::ROWS;
+                        // SAFETY: the target's places are this task's own, as the caller promised.
+                        unsafe { product.scatter(machine, results, target, channel, rows, &runs) };
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Copies the values of each tap for all runs: `[taps][WIDTH]`.
+///
+/// # Safety
+/// Every run with every tap must lie in the source, with `SLACK` values behind.
+#[inline(always)]
+unsafe fn gather<M: Machine>(
+    machine: M,
+    to: &mut [f32],
+    source: &[f32],
+    taps: &[usize],
+    runs: &[Run],
+) {
+    debug_assert!(to.len() >= taps.len() * M::WIDTH + SLACK);
+    let mut to = to.as_mut_ptr();
+    // SAFETY: whole vectors are copied: each run's excess is overwritten by the next run, and the last
+    // one's falls into the slack. Runs are in ascending order.
+    unsafe {
+        if runs.iter().all(|run| run.length == 1) {
+            for tap in taps {
+                let source = source.as_ptr().add(*tap);
+                for (lane, run) in runs.iter().enumerate() {
+                    *to.add(lane) = *source.add(run.source);
+                }
+                to = to.add(M::WIDTH);
+            }
+            return;
+        }
+        for tap in taps {
+            let source = source.as_ptr().add(*tap);
+            for run in runs {
+                let (from, to) = (source.add(run.source), to.add(run.first));
+                let mut done = 0;
+                while done < run.length {
+                    store(machine, to.add(done), load(machine, from.add(done)));
+                    done += M::F32_LANES;
+                }
+            }
+            to = to.add(M::WIDTH);
+        }
+    }
+}
+
+impl Product<'_> {
+    /// Writes a tile of results to their places.
+    ///
+    /// # Safety
+    /// The places must lie in the target and belong to this thread.
+    #[inline(always)]
+    unsafe fn scatter<M: Machine>(
+        &self,
+        machine: M,
+        results: &[f32],
+        target: Shared,
+        channel: usize,
+        rows: usize,
+        runs: &[Run],
+    ) {
+        let step = self.pixels.target_step[2];
+        for row in 0..rows {
+            let channel = channel + row;
+            let bias = self.bias.map_or(0.0, |bias| bias[channel]);
+            let from = results[row * M::WIDTH..].as_ptr();
+            // SAFETY: as the caller promised.
+            unsafe {
+                let to = target.get().add(channel * self.target_plane);
+                for run in runs {
+                    let (from, to) = (from.add(run.first), to.add(run.target));
+                    let mut done = 0;
+                    if step == 1 {
+                        let bias = machine.splat_f32s(bias);
+                        while done + M::F32_LANES <= run.length {
+                            let sum = machine.add_f32s(load(machine, from.add(done)), bias);
+                            store(machine, to.add(done), sum);
+                            done += M::F32_LANES;
+                        }
+                    }
+                    while done < run.length {
+                        *to.add(done * step) = *from.add(done) + bias;
+                        done += 1;
+                    }
+                }
+            }
+        }
+    }
+}

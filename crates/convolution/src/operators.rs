@@ -1,0 +1,350 @@
+//! The operators: what a geometry and numbers give.
+
+use rayon::prelude::*;
+
+use crate::geometry::Geometry;
+use crate::multiply::{Packed, Product};
+use crate::picture::{Padded, Pixels};
+use crate::simd::Level;
+use crate::weights::WeightSum;
+use crate::workspace::Shared;
+
+/// A vector of values that are all written before anyone reads them.
+fn unwritten(length: usize) -> Vec<f32> {
+    let mut values = Vec::with_capacity(length);
+    // SAFETY: any bits are a valid `f32`, and every caller writes all of them.
+    #[expect(clippy::uninit_vec, reason = "zeroing costs as much as some operators")]
+    unsafe {
+        values.set_len(length);
+    }
+    values
+}
+
+fn check(name: &str, values: &[f32], length: usize, geometry: &Geometry) {
+    assert!(
+        values.len() == length,
+        "the {name} has {} values instead of {length} of {geometry:?}",
+        values.len()
+    );
+}
+
+/// From large to small: a convolution, or the input gradient of a transposed one.
+///
+/// # Shapes
+/// - large: `[batch, large_channels, large..]`
+/// - weight: `[small_channels, large_channels / groups, kernel..]`
+/// - bias: `[small_channels]`
+/// - result: `[batch, small_channels, small..]`
+///
+/// # Panics
+/// If a length does not fit the geometry.
+pub fn convolve(
+    geometry: &Geometry,
+    large: &[f32],
+    weight: &[f32],
+    bias: Option<&[f32]>,
+) -> Vec<f32> {
+    geometry.check();
+    check("large picture", large, geometry.large_length(), geometry);
+    check("weight", weight, geometry.weight_length(), geometry);
+    if let Some(bias) = bias {
+        check("bias", bias, geometry.small_channels, geometry);
+    }
+    let level = Level::current();
+    let mut small = unwritten(geometry.small_length());
+    let (padded, taps) = padded_large(geometry);
+    let source = padded.copy(geometry.batch, large);
+    let target = Shared::new(&mut small);
+    let channels = geometry.small_channels / geometry.groups;
+    let places: Vec<usize> = (0..taps.len()).collect();
+    for group in 0..geometry.groups {
+        let weights = Packed::new(
+            level,
+            weight,
+            channels,
+            group * channels * taps.len(),
+            taps.len(),
+            &places,
+        );
+        let product = Product {
+            level,
+            weights: &weights,
+            taps: &taps,
+            source: &source,
+            pixels: pixels_of_small(geometry, &padded, group),
+            target_plane: geometry.small_plane(),
+            bias: bias.map(|bias| &bias[group * channels..(group + 1) * channels]),
+        };
+        // SAFETY: pixels and planes count the small pictures' values of this group's channels, each once.
+        unsafe { product.write(target) };
+    }
+    small
+}
+
+/// From small to large: a transposed convolution, or the input gradient of a convolution.
+///
+/// # Shapes
+/// - small: `[batch, small_channels, small..]`
+/// - weight: `[small_channels, large_channels / groups, kernel..]`
+/// - bias: `[large_channels]`
+/// - result: `[batch, large_channels, large..]`
+///
+/// # Panics
+/// If a length does not fit the geometry.
+pub fn transpose(
+    geometry: &Geometry,
+    small: &[f32],
+    weight: &[f32],
+    bias: Option<&[f32]>,
+) -> Vec<f32> {
+    geometry.check();
+    check("small picture", small, geometry.small_length(), geometry);
+    check("weight", weight, geometry.weight_length(), geometry);
+    if let Some(bias) = bias {
+        check("bias", bias, geometry.large_channels, geometry);
+    }
+    let level = Level::current();
+    let mut large = unwritten(geometry.large_length());
+    // Value o of the large picture, plus the padding, is s * u + r: phase r of the stride s sees only the
+    // places t of the kernel whose distance is r too, and reads the small picture at u - (t * d - r) / s.
+    // So each phase is a small dense convolution without any multiplication by zero.
+    let phases: Vec<Vec<Phase>> = (0..3).map(|axis| Phase::all(geometry, axis)).collect();
+    let before: [usize; 3] = std::array::from_fn(|axis| {
+        phases[axis]
+            .iter()
+            .map(|phase| phase.reach().saturating_sub(phase.first))
+            .max()
+            .unwrap_or(0)
+    });
+    let full: [usize; 3] = std::array::from_fn(|axis| {
+        let last = phases[axis]
+            .iter()
+            .map(|phase| phase.first + phase.count)
+            .max()
+            .unwrap_or(0);
+        before[axis] + last.max(geometry.small[axis])
+    });
+    let padded = Padded::new(geometry.small_channels, geometry.small, before, full, 1);
+    let source = padded.copy(geometry.batch, small);
+    let target = Shared::new(&mut large);
+    let plane = geometry.large_plane();
+    let rows = geometry.small_channels / geometry.groups;
+    let channels = geometry.large_channels / geometry.groups;
+    let strides = [geometry.large[1] * geometry.large[2], geometry.large[2], 1];
+    for group in 0..geometry.groups {
+        let base = group * rows * padded.plane();
+        for deep in &phases[0] {
+            for high in &phases[1] {
+                for wide in &phases[2] {
+                    let phase = [deep, high, wide];
+                    let (mut taps, mut places) = (Vec::new(), Vec::new());
+                    for row in 0..rows {
+                        for (z, back) in &deep.taps {
+                            for (y, up) in &high.taps {
+                                for (x, left) in &wide.taps {
+                                    let at: [usize; 3] = std::array::from_fn(|axis| {
+                                        before[axis] + phase[axis].first - [back, up, left][axis]
+                                    });
+                                    taps.push(row * padded.plane() + padded.offset(at));
+                                    let tap = (z * geometry.kernel[1] + y) * geometry.kernel[2] + x;
+                                    places.push(row * channels * geometry.taps() + tap);
+                                }
+                            }
+                        }
+                    }
+                    let start = group * rows * channels * geometry.taps();
+                    let weights =
+                        Packed::new(level, weight, channels, start, geometry.taps(), &places);
+                    let pixels = Pixels {
+                        batch: geometry.batch,
+                        size: phase.map(|phase| phase.count),
+                        source_image: padded.image(),
+                        source_base: base,
+                        source_step: [padded.offset([1, 0, 0]), padded.offset([0, 1, 0]), 1],
+                        target_image: geometry.large_channels * plane,
+                        target_base: group * channels * plane
+                            + (0..3)
+                                .map(|axis| phase[axis].target * strides[axis])
+                                .sum::<usize>(),
+                        target_step: std::array::from_fn(|axis| {
+                            geometry.stride[axis] * strides[axis]
+                        }),
+                    };
+                    let product = Product {
+                        level,
+                        weights: &weights,
+                        taps: &taps,
+                        source: &source,
+                        pixels: pixels.merged(),
+                        target_plane: plane,
+                        bias: bias.map(|bias| &bias[group * channels..(group + 1) * channels]),
+                    };
+                    // SAFETY: the phases divide the large picture's values among them.
+                    unsafe { product.write(target) };
+                }
+            }
+        }
+    }
+    large
+}
+
+/// The values of the large picture that lie on one place of the stride, along one axis.
+struct Phase {
+    /// Places of the kernel that they see, with how many values back each reads.
+    taps: Vec<(usize, usize)>,
+    /// Where the first of them reads in the small picture (a tap of 0 back), seen from its beginning.
+    first: usize,
+    /// Where the first of them lies in the large picture.
+    target: usize,
+    /// How many they are.
+    count: usize,
+}
+
+impl Phase {
+    fn all(geometry: &Geometry, axis: usize) -> Vec<Self> {
+        let (stride, padding) = (geometry.stride[axis], geometry.padding[axis]);
+        let dilation = geometry.dilation[axis];
+        let phase = |rest: usize| {
+            let taps = (0..geometry.kernel[axis])
+                .map(|tap| (tap, tap * dilation))
+                .filter(|(_, far)| far % stride == rest)
+                .map(|(tap, far)| (tap, far / stride))
+                .collect();
+            let first = padding.saturating_sub(rest).div_ceil(stride);
+            let target = first * stride + rest - padding;
+            let count = geometry.large[axis].saturating_sub(target).div_ceil(stride);
+            Self {
+                taps,
+                first,
+                target,
+                count,
+            }
+        };
+        (0..stride)
+            .map(phase)
+            .filter(|phase| phase.count > 0)
+            .collect()
+    }
+
+    fn reach(&self) -> usize {
+        self.taps.iter().map(|(_, back)| *back).max().unwrap_or(0)
+    }
+}
+
+/// The gradient of a weight, of both kinds of convolution.
+///
+/// # Shapes
+/// - large: `[batch, large_channels, large..]`, the input of a convolution or the gradient of a transposed one
+/// - small: `[batch, small_channels, small..]`, the gradient of a convolution or the input of a transposed one
+/// - result: `[small_channels, large_channels / groups, kernel..]`
+///
+/// # Panics
+/// If a length does not fit the geometry.
+pub fn weight_gradient(geometry: &Geometry, large: &[f32], small: &[f32]) -> Vec<f32> {
+    geometry.check();
+    check("large picture", large, geometry.large_length(), geometry);
+    check("small picture", small, geometry.small_length(), geometry);
+    let (padded, taps) = padded_large(geometry);
+    let source = padded.copy(geometry.batch, large);
+    let mut weight = unwritten(geometry.weight_length());
+    let channels = geometry.small_channels / geometry.groups;
+    for (group, weight) in weight
+        .chunks_exact_mut((channels * taps.len()).max(1))
+        .enumerate()
+    {
+        let sum = WeightSum {
+            level: Level::current(),
+            source: &source,
+            pixels: pixels_of_small(geometry, &padded, group),
+            taps: &taps,
+            gradient: small,
+            gradient_plane: geometry.small_plane(),
+            channels,
+            target_step: taps.len(),
+        };
+        sum.write(weight);
+    }
+    weight
+}
+
+/// The gradient of a bias: the sum of each channel.
+///
+/// # Shapes
+/// - gradient: `[batch, channels, plane]`
+/// - result: `[channels]`
+///
+/// # Panics
+/// If the length is not `batch * channels * plane`.
+pub fn bias_gradient(batch: usize, channels: usize, plane: usize, gradient: &[f32]) -> Vec<f32> {
+    assert_eq!(
+        gradient.len(),
+        batch * channels * plane,
+        "the gradient's length"
+    );
+    let sum = |channel: usize| {
+        let mut sum = 0.0;
+        for image in 0..batch {
+            let start = (image * channels + channel) * plane;
+            sum += crate::sum::sum(&gradient[start..start + plane]);
+        }
+        sum as f32
+    };
+    let some = (16384 / (batch * plane).max(1)).max(1);
+    (0..channels)
+        .into_par_iter()
+        .with_min_len(some)
+        .map(sum)
+        .collect()
+}
+
+/// How the large picture is laid out for reading, and where each value of a kernel lies in one group.
+fn padded_large(geometry: &Geometry) -> (Padded, Vec<usize>) {
+    let full = std::array::from_fn(|axis| {
+        let reach = (geometry.small[axis] - 1) * geometry.stride[axis]
+            + geometry.dilation[axis] * (geometry.kernel[axis] - 1)
+            + 1;
+        reach.max(geometry.large[axis] + geometry.padding[axis])
+    });
+    let padded = Padded::new(
+        geometry.large_channels,
+        geometry.large,
+        geometry.padding,
+        full,
+        geometry.stride[2],
+    );
+    let mut taps = Vec::new();
+    for channel in 0..geometry.large_channels / geometry.groups {
+        for z in 0..geometry.kernel[0] {
+            for y in 0..geometry.kernel[1] {
+                for x in 0..geometry.kernel[2] {
+                    let place = [z, y, x];
+                    let at = std::array::from_fn(|axis| place[axis] * geometry.dilation[axis]);
+                    taps.push(channel * padded.plane() + padded.offset(at));
+                }
+            }
+        }
+    }
+    (padded, taps)
+}
+
+/// The small picture's values: where each reads in the padded large picture and where it lies itself.
+fn pixels_of_small(geometry: &Geometry, padded: &Padded, group: usize) -> Pixels {
+    let plane = geometry.small_plane();
+    let [_, height, width] = geometry.small;
+    let steps = [
+        [geometry.stride[0], 0, 0],
+        [0, geometry.stride[1], 0],
+        [0, 0, geometry.stride[2]],
+    ];
+    Pixels {
+        batch: geometry.batch,
+        size: geometry.small,
+        source_image: padded.image(),
+        source_base: group * (geometry.large_channels / geometry.groups) * padded.plane(),
+        source_step: steps.map(|step| padded.offset(step)),
+        target_image: geometry.small_channels * plane,
+        target_base: group * (geometry.small_channels / geometry.groups) * plane,
+        target_step: [height * width, width, 1],
+    }
+    .merged()
+}

@@ -1,0 +1,218 @@
+//! Pictures as the kernels read them: zeros around them, columns sorted by their place in the stride.
+
+use rayon::prelude::*;
+
+use crate::kernel::Run;
+use crate::workspace::Workspace;
+
+/// How a picture is laid out with its zeros.
+///
+/// With a column stride of s, columns 0, s, 2s.. of a row come first, then 1, s+1.. and so on: then the
+/// values that neighbouring results need lie side by side, whatever the stride.
+#[derive(Clone, Debug)]
+pub(crate) struct Padded {
+    channels: usize,
+    size: [usize; 3],
+    before: [usize; 3],
+    /// Depth, height and width with zeros.
+    full: [usize; 3],
+    phases: usize,
+    /// Values of one phase of a row.
+    part: usize,
+}
+
+/// Vectors are copied whole: what follows the last run's last value is read too, and never used.
+pub(crate) const SLACK: usize = 64;
+
+impl Padded {
+    /// Pictures of `channels` channels of `size`, with `before` zeros before and room for `full` values.
+    pub(crate) fn new(
+        channels: usize,
+        size: [usize; 3],
+        before: [usize; 3],
+        full: [usize; 3],
+        phases: usize,
+    ) -> Self {
+        let part = full[2].div_ceil(phases);
+        Self {
+            channels,
+            size,
+            before,
+            full,
+            phases,
+            part,
+        }
+    }
+
+    fn row(&self) -> usize {
+        self.part * self.phases
+    }
+
+    pub(crate) fn plane(&self) -> usize {
+        self.full[0] * self.full[1] * self.row()
+    }
+
+    pub(crate) fn image(&self) -> usize {
+        self.channels * self.plane()
+    }
+
+    /// Where the value at a place of the padded channel lies.
+    pub(crate) fn offset(&self, [depth, height, width]: [usize; 3]) -> usize {
+        (depth * self.full[1] + height) * self.row()
+            + (width % self.phases) * self.part
+            + width / self.phases
+    }
+
+    /// Whether a picture as it is already lies this way.
+    fn is_plain(&self) -> bool {
+        self.size == self.full && self.before == [0; 3] && self.phases == 1
+    }
+
+    /// The pictures laid out this way.
+    pub(crate) fn copy(&self, batch: usize, values: &[f32]) -> Workspace {
+        let plane = self.plane();
+        let planes = batch * self.channels;
+        let mut padded = Workspace::take(planes * plane + SLACK);
+        padded[planes * plane..].fill(0.0);
+        let (target, _) = padded.split_at_mut(planes * plane);
+        let size: usize = self.size.iter().product();
+        let some = (65536 / plane.max(1)).max(1);
+        target
+            .par_chunks_mut(plane)
+            .zip(values.par_chunks(size))
+            .with_min_len(some)
+            .for_each(|(target, source)| {
+                if self.is_plain() {
+                    target.copy_from_slice(source);
+                } else {
+                    self.copy_plane(target, source);
+                }
+            });
+        padded
+    }
+
+    fn copy_plane(&self, target: &mut [f32], source: &[f32]) {
+        let row = self.row();
+        let slice = self.full[1] * row;
+        let rows = self.before[1]..self.before[1] + self.size[1];
+        for (depth, target) in target.chunks_exact_mut(slice).enumerate() {
+            let Some(source) = depth
+                .checked_sub(self.before[0])
+                .filter(|depth| *depth < self.size[0])
+                .map(|depth| &source[depth * self.size[1] * self.size[2]..])
+            else {
+                target.fill(0.0);
+                continue;
+            };
+            target[..rows.start * row].fill(0.0);
+            target[rows.end * row..].fill(0.0);
+            let sources = source.chunks_exact(self.size[2]);
+            for (target, source) in target[rows.start * row..rows.end * row]
+                .chunks_exact_mut(row)
+                .zip(sources)
+            {
+                self.copy_row(target, source);
+            }
+        }
+    }
+
+    fn copy_row(&self, target: &mut [f32], source: &[f32]) {
+        let before = self.before[2];
+        for (phase, target) in target.chunks_exact_mut(self.part).enumerate() {
+            // Value i of this phase is column phase + i * phases of the padded row.
+            let first = before.saturating_sub(phase).div_ceil(self.phases);
+            let skipped = phase + first * self.phases - before;
+            let count = self.size[2].saturating_sub(skipped).div_ceil(self.phases);
+            if count == 0 {
+                target.fill(0.0);
+                continue;
+            }
+            target[..first].fill(0.0);
+            target[first + count..].fill(0.0);
+            let target = &mut target[first..first + count];
+            match self.phases {
+                1 => target.copy_from_slice(&source[skipped..]),
+                2 => {
+                    let (pairs, rest) = source[skipped..].as_chunks::<2>();
+                    for (target, [value, _]) in target.iter_mut().zip(pairs) {
+                        *target = *value;
+                    }
+                    if let ([.., last], [value]) = (target, rest) {
+                        *last = *value;
+                    }
+                }
+                phases => {
+                    for (target, value) in target
+                        .iter_mut()
+                        .zip(source[skipped..].iter().step_by(phases))
+                    {
+                        *target = *value;
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Which pixels there are, where each reads and where it writes.
+#[derive(Clone, Debug)]
+pub(crate) struct Pixels {
+    pub(crate) batch: usize,
+    pub(crate) size: [usize; 3],
+    /// Values from one picture to the next.
+    pub(crate) source_image: usize,
+    /// Where the first pixel reads, and how far the next ones of each axis are.
+    pub(crate) source_base: usize,
+    pub(crate) source_step: [usize; 3],
+    pub(crate) target_image: usize,
+    pub(crate) target_base: usize,
+    pub(crate) target_step: [usize; 3],
+}
+
+impl Pixels {
+    pub(crate) fn count(&self) -> usize {
+        self.batch * self.size.iter().product::<usize>()
+    }
+
+    /// The same pixels with fewer, longer rows where neighbouring rows lie side by side on both sides.
+    pub(crate) fn merged(mut self) -> Self {
+        for axis in [1, 0] {
+            // The axis and all behind it are one row so far: size[2] holds that row.
+            let follows = |step: &[usize; 3]| {
+                step[2] == 1 && (self.size[axis] == 1 || step[axis] == self.size[2])
+            };
+            if !(follows(&self.source_step) && follows(&self.target_step)) {
+                break;
+            }
+            self.size[2] *= self.size[axis];
+            self.size[axis] = 1;
+        }
+        self
+    }
+
+    /// The runs of the pixels `first..first + count`, which may span rows and pictures.
+    pub(crate) fn runs(&self, first: usize, count: usize, runs: &mut Vec<Run>) {
+        runs.clear();
+        let [depths, heights, widths] = self.size;
+        let mut done = 0;
+        while done < count {
+            let number = first + done;
+            let width = number % widths;
+            let height = number / widths % heights;
+            let depth = number / (widths * heights) % depths;
+            let image = number / (widths * heights * depths);
+            let length = (widths - width).min(count - done);
+            let place = [depth, height, width];
+            let dot = |step: &[usize; 3]| -> usize {
+                step.iter().zip(&place).map(|(step, at)| step * at).sum()
+            };
+            runs.push(Run {
+                source: image * self.source_image + self.source_base + dot(&self.source_step),
+                target: image * self.target_image + self.target_base + dot(&self.target_step),
+                first: done,
+                length,
+            });
+            done += length;
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! Every operator against plain loops in `f64`, over random shapes, with every set of vector instructions.
+
+use convolution::{Geometry, Level, bias_gradient, convolve, transpose, weight_gradient};
+
+/// A small generator of repeatable numbers (SplitMix64).
+struct Numbers(u64);
+
+impl Numbers {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut value = self.0;
+        value = (value ^ (value >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        value = (value ^ (value >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        value ^ (value >> 31)
+    }
+
+    fn among(&mut self, from: usize, to: usize) -> usize {
+        from + (self.next() % (to - from + 1) as u64) as usize
+    }
+
+    fn values(&mut self, count: usize) -> Vec<f32> {
+        (0..count)
+            .map(|_| (self.next() >> 40) as f32 / (1 << 23) as f32 - 1.0)
+            .collect()
+    }
+
+    /// A random geometry of one to three dimensions.
+    fn geometry(&mut self) -> Geometry {
+        let dimensions = self.among(1, 3);
+        let groups = [1, 1, 1, 2, 3][self.among(0, 4)];
+        let mut sizes = [[1; 3]; 6];
+        loop {
+            for axis in 3 - dimensions..3 {
+                let largest = if dimensions == 3 { 8 } else { 21 };
+                sizes[0][axis] = self.among(1, largest);
+                sizes[1][axis] = self.among(1, 5);
+                sizes[2][axis] = self.among(1, 3);
+                sizes[3][axis] = self.among(0, 3);
+                sizes[4][axis] = self.among(1, 3);
+            }
+            for axis in 0..3 - dimensions {
+                sizes[3][axis] = 0;
+            }
+            let [large, kernel, stride, padding, dilation, _] = sizes;
+            let Some(small) = Geometry::convolved(large, kernel, stride, padding, dilation) else {
+                continue;
+            };
+            return Geometry {
+                batch: self.among(1, 4),
+                large_channels: groups * self.among(1, 11),
+                small_channels: groups * self.among(1, 40),
+                large,
+                small,
+                kernel,
+                stride,
+                padding,
+                dilation,
+                groups,
+            };
+        }
+    }
+}
+
+/// Calls `visit` with (index in large, index in small, index in weight) of every multiplication.
+fn every(geometry: &Geometry, mut visit: impl FnMut(usize, usize, usize)) {
+    let g = geometry;
+    let (rows, columns) = (g.small_channels / g.groups, g.large_channels / g.groups);
+    for image in 0..g.batch {
+        for row in 0..g.small_channels {
+            for column in 0..columns {
+                let channel = row / rows * columns + column;
+                for tap in 0..g.taps() {
+                    for pixel in 0..g.small_plane() {
+                        let split = |number: usize, size: [usize; 3]| {
+                            [
+                                number / (size[1] * size[2]),
+                                number / size[2] % size[1],
+                                number % size[2],
+                            ]
+                        };
+                        let (tap, pixel_at) = (split(tap, g.kernel), split(pixel, g.small));
+                        let mut place = Some(0);
+                        for axis in 0..3 {
+                            let at = pixel_at[axis] * g.stride[axis] + tap[axis] * g.dilation[axis];
+                            let at = at
+                                .checked_sub(g.padding[axis])
+                                .filter(|at| *at < g.large[axis]);
+                            place = place.and_then(|place| at.map(|at| place * g.large[axis] + at));
+                        }
+                        let Some(place) = place else { continue };
+                        let tap = (tap[0] * g.kernel[1] + tap[1]) * g.kernel[2] + tap[2];
+                        visit(
+                            (image * g.large_channels + channel) * g.large_plane() + place,
+                            (image * g.small_channels + row) * g.small_plane() + pixel,
+                            (row * columns + column) * g.taps() + tap,
+                        );
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn agree(name: &str, geometry: &Geometry, ours: &[f32], reference: &[f64]) {
+    assert_eq!(ours.len(), reference.len(), "{name} of {geometry:?}");
+    let largest = reference
+        .iter()
+        .fold(1.0_f64, |largest, value| largest.max(value.abs()));
+    for (place, (ours, reference)) in ours.iter().zip(reference).enumerate() {
+        // A sum of up to some thousand products in single precision: 1e-5 of the largest result.
+        assert!(
+            (f64::from(*ours) - reference).abs() <= 1e-5 * largest,
+            "{name}: value {place} is {ours} instead of {reference} in {geometry:?}"
+        );
+    }
+}
+
+fn compare(geometry: &Geometry, numbers: &mut Numbers) {
+    let g = geometry;
+    let large = numbers.values(g.large_length());
+    let small = numbers.values(g.small_length());
+    let weight = numbers.values(g.weight_length());
+    let small_bias = numbers.values(g.small_channels);
+    let large_bias = numbers.values(g.large_channels);
+    let spread = |bias: &[f32], length: usize, plane: usize| -> Vec<f64> {
+        (0..length)
+            .map(|place| f64::from(bias[place / plane % bias.len()]))
+            .collect()
+    };
+    let mut convolved = spread(&small_bias, small.len(), g.small_plane());
+    let mut transposed = spread(&large_bias, large.len(), g.large_plane());
+    let mut gradient = vec![0.0_f64; weight.len()];
+    every(g, |in_large, in_small, in_weight| {
+        let [l, s, w] = [large[in_large], small[in_small], weight[in_weight]].map(f64::from);
+        convolved[in_small] += l * w;
+        transposed[in_large] += s * w;
+        gradient[in_weight] += l * s;
+    });
+    agree(
+        "convolve",
+        g,
+        &convolve(g, &large, &weight, Some(&small_bias)),
+        &convolved,
+    );
+    agree(
+        "transpose",
+        g,
+        &transpose(g, &small, &weight, Some(&large_bias)),
+        &transposed,
+    );
+    agree(
+        "weight_gradient",
+        g,
+        &weight_gradient(g, &large, &small),
+        &gradient,
+    );
+    let sums: Vec<f64> = (0..g.small_channels)
+        .map(|channel| {
+            let plane = g.small_plane();
+            (0..small.len())
+                .filter(|place| place / plane % g.small_channels == channel)
+                .map(|place| f64::from(small[place]))
+                .sum()
+        })
+        .collect();
+    agree(
+        "bias_gradient",
+        g,
+        &bias_gradient(g.batch, g.small_channels, g.small_plane(), &small),
+        &sums,
+    );
+}
+
+/// Forcing a level is for the whole process: one test tries all of them in turn.
+#[test]
+fn plain_loops_agree_with_every_level() {
+    for level in Level::available() {
+        Level::force(Some(level));
+        let mut numbers = Numbers(1);
+        for _ in 0..300 {
+            let geometry = numbers.geometry();
+            compare(&geometry, &mut numbers);
+        }
+    }
+    Level::force(None);
+}

@@ -17,11 +17,11 @@ fn main() {
         ("unet 512 2", 1, 512, 512, 2, 4, 2, 1),
         ("1x1 512", 32, 640, 512, 4, 1, 1, 0),
     ];
-    let peak = 0.0;
-    let _ = peak;
-    for (name, batch, lc, sc, size, k, s, p) in shapes {
+    let only = std::env::args().nth(1);
+    
+    for (name, batch, lc, sc, size, k, s, p) in shapes { if only.as_ref().is_some_and(|o| !name.contains(o.as_str())) { continue; }
         let small =
-            Geometry::convolved([1, size, size], [1, k, k], [1, s, s], [0, p, p], [1; 3]).unwrap();
+            Geometry::convolved([1, size, size], [1, k, k], [1, s, s], [(0, 0), (p, p), (p, p)], [1; 3]).unwrap();
         let g = Geometry {
             batch,
             large_channels: lc,
@@ -30,7 +30,7 @@ fn main() {
             small,
             kernel: [1, k, k],
             stride: [1, s, s],
-            padding: [0, p, p],
+            padding: [(0, 0), (p, p), (p, p)],
             dilation: [1; 3],
             groups: 1,
         };

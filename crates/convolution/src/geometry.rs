@@ -31,8 +31,8 @@ pub struct Geometry {
     pub kernel: [usize; 3],
     /// Steps in the large picture for one step in the small one.
     pub stride: [usize; 3],
-    /// Zeros on each side of the large picture.
-    pub padding: [usize; 3],
+    /// Zeros before and after the large picture.
+    pub padding: [(usize, usize); 3],
     /// Steps in the large picture between two values of the kernel.
     pub dilation: [usize; 3],
     /// Groups of channels that do not see each other.
@@ -45,13 +45,13 @@ impl Geometry {
         large: [usize; 3],
         kernel: [usize; 3],
         stride: [usize; 3],
-        padding: [usize; 3],
+        padding: [(usize, usize); 3],
         dilation: [usize; 3],
     ) -> Option<[usize; 3]> {
         let mut small = [0; 3];
         for axis in 0..3 {
             let reach = dilation[axis] * (kernel[axis] - 1) + 1;
-            small[axis] = (large[axis] + 2 * padding[axis]).checked_sub(reach)? / stride[axis] + 1;
+            small[axis] = (large[axis] + padding[axis].0 + padding[axis].1).checked_sub(reach)? / stride[axis] + 1;
         }
         Some(small)
     }
@@ -61,7 +61,7 @@ impl Geometry {
         small: [usize; 3],
         kernel: [usize; 3],
         stride: [usize; 3],
-        padding: [usize; 3],
+        padding: [(usize, usize); 3],
         output_padding: [usize; 3],
         dilation: [usize; 3],
     ) -> Option<[usize; 3]> {
@@ -70,7 +70,7 @@ impl Geometry {
             let reach = dilation[axis] * (kernel[axis] - 1) + 1;
             let full = (small[axis].checked_sub(1)?) * stride[axis] + reach + output_padding[axis];
             large[axis] = full
-                .checked_sub(2 * padding[axis])
+                .checked_sub(padding[axis].0 + padding[axis].1)
                 .filter(|size| *size > 0)?;
         }
         Some(large)
@@ -143,7 +143,7 @@ impl Geometry {
             assert!(
                 self.small[axis] > 0
                     && self.large[axis] > 0
-                    && last < self.large[axis] + 2 * self.padding[axis],
+                    && last < self.large[axis] + self.padding[axis].0 + self.padding[axis].1,
                 "a kernel of {kernel:?} (stride {stride:?}, padding {:?}, dilation {dilation:?}) does not \
                  lead from {:?} to {:?}",
                 self.padding,

@@ -2,6 +2,22 @@
 
 use crate::simd::Machine;
 
+/// Repeats the body with `$index` = 0, 1, .. up to the limit, a constant of at most 8.
+///
+/// A loop would do the same, but the compiler then keeps the array of sums in memory as well as in
+/// registers; places that are constants from the beginning stay in registers alone.
+macro_rules! each {
+    ($index:ident < $limit:expr => $body:block) => {
+        each! { @ $index < $limit => $body; 0 1 2 3 4 5 6 7 }
+    };
+    (@ $index:ident < $limit:expr => $body:block; $($number:literal)*) => {
+        $({
+            const $index: usize = $number;
+            if $index < $limit $body
+        })*
+    };
+}
+
 /// A tile `results[row][lane] += sum over k of left[k][row] * right[k][lane]`.
 ///
 /// The rows come from packed weights (a broadcast value each), the lanes from packed pixels.
@@ -48,39 +64,32 @@ impl Tile {
         unsafe {
             let mut sums = [[machine.splat_f32s(0.0); VECTORS]; ROWS];
             if self.continued {
-                for (row, sums) in sums.iter_mut().enumerate() {
-                    for (vector, sum) in sums.iter_mut().enumerate() {
-                        *sum = load(
-                            machine,
-                            self.results.add(row * M::WIDTH + vector * M::F32_LANES),
-                        );
-                    }
-                }
+                each! { ROW < ROWS => {
+                    each! { VECTOR < VECTORS => {
+                        sums[ROW][VECTOR] = load(machine, self.results.add(ROW * M::WIDTH + VECTOR * M::F32_LANES));
+                    } }
+                } }
             }
             let (mut left, mut right) = (self.left, self.right);
             for _ in 0..self.depth {
                 let mut lanes = [machine.splat_f32s(0.0); VECTORS];
-                for (vector, lanes) in lanes.iter_mut().enumerate() {
-                    *lanes = load(machine, right.add(vector * M::F32_LANES));
-                }
-                for (row, sums) in sums.iter_mut().enumerate() {
-                    let weight = machine.splat_f32s(*left.add(row));
-                    for (sum, lanes) in sums.iter_mut().zip(&lanes) {
-                        *sum = machine.mul_add_e_f32s(weight, *lanes, *sum);
-                    }
-                }
+                each! { VECTOR < VECTORS => {
+                    lanes[VECTOR] = load(machine, right.add(VECTOR * M::F32_LANES));
+                } }
+                each! { ROW < ROWS => {
+                    let weight = machine.splat_f32s(*left.add(ROW));
+                    each! { VECTOR < VECTORS => {
+                        sums[ROW][VECTOR] = machine.mul_add_e_f32s(weight, lanes[VECTOR], sums[ROW][VECTOR]);
+                    } }
+                } }
                 left = left.add(M::ROWS);
                 right = right.add(M::WIDTH);
             }
-            for (row, sums) in sums.iter().enumerate() {
-                for (vector, sum) in sums.iter().enumerate() {
-                    store(
-                        machine,
-                        self.results.add(row * M::WIDTH + vector * M::F32_LANES),
-                        *sum,
-                    );
-                }
-            }
+            each! { ROW < ROWS => {
+                each! { VECTOR < VECTORS => {
+                    store(machine, self.results.add(ROW * M::WIDTH + VECTOR * M::F32_LANES), sums[ROW][VECTOR]);
+                } }
+            } }
         }
     }
 }
@@ -146,14 +155,11 @@ impl Correlation<'_> {
         // SAFETY: all reads and writes lie in the shapes that the caller promised.
         unsafe {
             let mut sums = [[machine.splat_f32s(0.0); VECTORS]; ROWS];
-            for (row, sums) in sums.iter_mut().enumerate() {
-                for (vector, sum) in sums.iter_mut().enumerate() {
-                    *sum = load(
-                        machine,
-                        self.results.add(row * self.width + vector * M::F32_LANES),
-                    );
-                }
-            }
+            each! { ROW < ROWS => {
+                each! { VECTOR < VECTORS => {
+                    sums[ROW][VECTOR] = load(machine, self.results.add(ROW * self.width + VECTOR * M::F32_LANES));
+                } }
+            } }
             let mut sources = [self.source; ROWS];
             for (source, tap) in sources.iter_mut().zip(self.taps) {
                 *source = self.source.add(*tap);
@@ -162,27 +168,23 @@ impl Correlation<'_> {
                 let mut lanes = self.lanes.add(run.first * self.width);
                 for pixel in run.source..run.source + run.length {
                     let mut values = [machine.splat_f32s(0.0); VECTORS];
-                    for (vector, value) in values.iter_mut().enumerate() {
-                        *value = load(machine, lanes.add(vector * M::F32_LANES));
-                    }
-                    for (sums, source) in sums.iter_mut().zip(&sources) {
-                        let value = machine.splat_f32s(*source.add(pixel));
-                        for (sum, lanes) in sums.iter_mut().zip(&values) {
-                            *sum = machine.mul_add_e_f32s(value, *lanes, *sum);
-                        }
-                    }
+                    each! { VECTOR < VECTORS => {
+                        values[VECTOR] = load(machine, lanes.add(VECTOR * M::F32_LANES));
+                    } }
+                    each! { ROW < ROWS => {
+                        let value = machine.splat_f32s(*sources[ROW].add(pixel));
+                        each! { VECTOR < VECTORS => {
+                            sums[ROW][VECTOR] = machine.mul_add_e_f32s(value, values[VECTOR], sums[ROW][VECTOR]);
+                        } }
+                    } }
                     lanes = lanes.add(VECTORS * M::F32_LANES);
                 }
             }
-            for (row, sums) in sums.iter().enumerate() {
-                for (vector, sum) in sums.iter().enumerate() {
-                    store(
-                        machine,
-                        self.results.add(row * self.width + vector * M::F32_LANES),
-                        *sum,
-                    );
-                }
-            }
+            each! { ROW < ROWS => {
+                each! { VECTOR < VECTORS => {
+                    store(machine, self.results.add(ROW * self.width + VECTOR * M::F32_LANES), sums[ROW][VECTOR]);
+                } }
+            } }
         }
     }
 }

@@ -1,8 +1,15 @@
 //! Convolutions and their companions at the machine's speed.
 
+mod activation;
+mod backward;
+mod descent;
+mod extension;
+mod flex;
 mod geometry;
 mod kernel;
+pub mod layers;
 mod multiply;
+mod normalise;
 mod operators;
 mod picture;
 mod simd;
@@ -10,7 +17,11 @@ mod sum;
 mod weights;
 mod workspace;
 
+pub use activation::{Activation, activate, activate_gradient};
+pub use descent::{Adam, adam, average};
+pub use extension::{Bias, Operators, Window};
 pub use geometry::Geometry;
+pub use normalise::{Groups, Normalised, NormalisedGradient, normalise, normalise_gradient, scale};
 pub use operators::{bias_gradient, convolve, transpose, weight_gradient};
 pub use simd::Level;
 pub use sum::sum;

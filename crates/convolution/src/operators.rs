@@ -10,7 +10,7 @@ use crate::weights::WeightSum;
 use crate::workspace::Shared;
 
 /// A vector of values that are all written before anyone reads them.
-fn unwritten(length: usize) -> Vec<f32> {
+pub(crate) fn unwritten(length: usize) -> Vec<f32> {
     let mut values = Vec::with_capacity(length);
     // SAFETY: any bits are a valid `f32`, and every caller writes all of them.
     #[expect(clippy::uninit_vec, reason = "zeroing costs as much as some operators")]
@@ -202,7 +202,7 @@ struct Phase {
 
 impl Phase {
     fn all(geometry: &Geometry, axis: usize) -> Vec<Self> {
-        let (stride, padding) = (geometry.stride[axis], geometry.padding[axis]);
+        let (stride, padding) = (geometry.stride[axis], geometry.padding[axis].0);
         let dilation = geometry.dilation[axis];
         let phase = |rest: usize| {
             let taps = (0..geometry.kernel[axis])
@@ -303,12 +303,9 @@ fn padded_large(geometry: &Geometry) -> (Padded, Vec<usize>) {
         let reach = (geometry.small[axis] - 1) * geometry.stride[axis]
             + geometry.dilation[axis] * (geometry.kernel[axis] - 1)
             + 1;
-        reach.max(geometry.large[axis] + geometry.padding[axis])
+        reach.max(geometry.large[axis] + geometry.padding[axis].0)
     });
-    let padded = Padded::new(
-        geometry.large_channels,
-        geometry.large,
-        geometry.padding,
+    let padded = Padded::new(geometry.large_channels, geometry.large, geometry.padding.map(|sides| sides.0),
         full,
         geometry.stride[2],
     );

@@ -29,19 +29,17 @@ impl Numbers {
         let dimensions = self.among(1, 3);
         let groups = [1, 1, 1, 2, 3][self.among(0, 4)];
         let mut sizes = [[1; 3]; 6];
+        let mut padding = [(0, 0); 3];
         loop {
             for axis in 3 - dimensions..3 {
                 let largest = if dimensions == 3 { 8 } else { 21 };
                 sizes[0][axis] = self.among(1, largest);
                 sizes[1][axis] = self.among(1, 5);
                 sizes[2][axis] = self.among(1, 3);
-                sizes[3][axis] = self.among(0, 3);
+                padding[axis] = (self.among(0, 3), self.among(0, 3));
                 sizes[4][axis] = self.among(1, 3);
             }
-            for axis in 0..3 - dimensions {
-                sizes[3][axis] = 0;
-            }
-            let [large, kernel, stride, padding, dilation, _] = sizes;
+            let [large, kernel, stride, _, dilation, _] = sizes;
             let Some(small) = Geometry::convolved(large, kernel, stride, padding, dilation) else {
                 continue;
             };
@@ -83,7 +81,7 @@ fn every(geometry: &Geometry, mut visit: impl FnMut(usize, usize, usize)) {
                         for axis in 0..3 {
                             let at = pixel_at[axis] * g.stride[axis] + tap[axis] * g.dilation[axis];
                             let at = at
-                                .checked_sub(g.padding[axis])
+                                .checked_sub(g.padding[axis].0)
                                 .filter(|at| *at < g.large[axis]);
                             place = place.and_then(|place| at.map(|at| place * g.large[axis] + at));
                         }

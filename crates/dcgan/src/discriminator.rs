@@ -2,14 +2,13 @@
 //! <https://arxiv.org/abs/1511.06434>, section 3; layers as in pytorch/examples `dcgan`).
 
 use crate::config::Config;
-use burn::module::{Initializer, Module};
-use burn::nn::PaddingConfig2d;
-use burn::nn::conv::{Conv2d, Conv2dConfig};
-use burn::tensor::{
-    Device, Tensor, activation::leaky_relu, module::max_pool2d, ops::MaxPoolOptions,
-};
-use gan_core::layers::{BatchNorm, Statistics};
+use burn::module::Module;
+use burn::tensor::{Device, Tensor, module::max_pool2d, ops::MaxPoolOptions};
+use gan_core::layers::{Activation, BatchNorm, Conv2d, Conv2dConfig, Statistics, activation};
 use gan_core::weights::Network;
+
+/// The paper's leaky ReLU (section 3).
+const LEAKY: Activation = Activation::LeakyRelu(0.2);
 
 /// Picture -> halvings -> 4 x 4 -> one logit; LeakyReLU 0.2 after all but the last layer, batch
 /// normalisation after all but the first and the last.
@@ -29,12 +28,8 @@ struct Block {
 
 fn convolution(from: usize, to: usize, stride: usize, padding: usize, device: &Device) -> Conv2d {
     Conv2dConfig::new([from, to], [4, 4])
-        .with_stride([stride, stride])
-        .with_padding(PaddingConfig2d::Explicit(
-            padding, padding, padding, padding,
-        ))
-        .with_bias(false)
-        .with_initializer(Initializer::Zeros)
+        .stride([stride, stride])
+        .padding([padding, padding])
         .init(device)
 }
 
@@ -66,10 +61,10 @@ impl Discriminator {
     /// - `pictures`: `[batch, channels, image_size, image_size]`, in [-1, 1]
     /// - results: `[batch, width_d, image_size / 2, ..]`, `[batch, 2 width_d, image_size / 4, ..]`, ...
     pub fn activations(&self, pictures: Tensor<4>, statistics: Statistics) -> Vec<Tensor<4>> {
-        let mut all = vec![leaky_relu(self.input.forward(pictures), 0.2)];
+        let mut all = vec![activation(self.input.forward(pictures), LEAKY)];
         for block in &self.blocks {
             let features = block.convolution.forward(all[all.len() - 1].clone());
-            all.push(leaky_relu(block.norm.forward(features, statistics), 0.2));
+            all.push(block.norm.activated(features, statistics, LEAKY));
         }
         all
     }
@@ -81,10 +76,10 @@ impl Discriminator {
     /// - result: `[batch, 1]`
     pub fn forward(&self, pictures: Tensor<4>, statistics: Statistics) -> Tensor<2> {
         let batch = pictures.dims()[0];
-        let mut features = leaky_relu(self.input.forward(pictures), 0.2);
+        let mut features = activation(self.input.forward(pictures), LEAKY);
         for block in &self.blocks {
             let smaller = block.convolution.forward(features); // twice the channels, half the side
-            features = leaky_relu(block.norm.forward(smaller, statistics), 0.2);
+            features = block.norm.activated(smaller, statistics, LEAKY);
         }
         self.output.forward(features).reshape([batch, 1])
     }

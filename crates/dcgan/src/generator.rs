@@ -2,12 +2,12 @@
 //! <https://arxiv.org/abs/1511.06434>, figure 1; layers as in pytorch/examples `dcgan`).
 
 use crate::config::{Config, Upsample};
-use burn::module::{Initializer, Module};
-use burn::nn::PaddingConfig2d;
-use burn::nn::conv::{Conv2d, Conv2dConfig, ConvTranspose2d, ConvTranspose2dConfig};
+use burn::module::Module;
 use burn::tensor::ops::{InterpolateMode, InterpolateOptions};
-use burn::tensor::{Device, Tensor, activation::relu, module::interpolate};
-use gan_core::layers::{BatchNorm, Statistics};
+use burn::tensor::{Device, Tensor, module::interpolate};
+use gan_core::layers::{
+    Activation, BatchNorm, Conv2d, Conv2dConfig, ConvTranspose2d, ConvTranspose2dConfig, Statistics, activation,
+};
 use gan_core::weights::Network;
 
 /// z -> 4 x 4 -> doublings -> picture; batch normalisation and ReLU after all but the last layer.
@@ -41,10 +41,8 @@ fn transposed(
     device: &Device,
 ) -> ConvTranspose2d {
     ConvTranspose2dConfig::new([from, to], [4, 4])
-        .with_stride([stride, stride])
-        .with_padding([padding, padding])
-        .with_bias(false)
-        .with_initializer(Initializer::Zeros)
+        .stride([stride, stride])
+        .padding([padding, padding])
         .init(device)
 }
 
@@ -52,9 +50,7 @@ impl Enlarge {
     fn new(kind: Upsample, from: usize, to: usize, device: &Device) -> Self {
         let conv = || {
             Conv2dConfig::new([from, to], [3, 3])
-                .with_padding(PaddingConfig2d::Explicit(1, 1, 1, 1))
-                .with_bias(false)
-                .with_initializer(Initializer::Zeros)
+                .padding([1, 1])
                 .init(device)
         };
         match kind {
@@ -117,12 +113,12 @@ impl Generator {
         let [batch, width] = latent.dims();
         let seed = latent.reshape([batch, width, 1, 1]);
         let features = self.project.forward(seed); // [batch, width_g * 2^(doublings-1), 4, 4]
-        let mut features = relu(self.project_norm.forward(features, statistics));
+        let mut features = self.project_norm.activated(features, statistics, Activation::RELU);
         for block in &self.blocks {
             let larger = block.enlarge.forward(features); // half the channels, twice the side
-            features = relu(block.norm.forward(larger, statistics));
+            features = block.norm.activated(larger, statistics, Activation::RELU);
         }
-        self.output.forward(features).tanh()
+        activation(self.output.forward(features), Activation::Tanh)
     }
 }
 

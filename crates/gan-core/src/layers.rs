@@ -1,5 +1,12 @@
 //! Layers that burn has in a form which does not fit a GAN: batch normalisation with three modes
-//! and PyTorch's running variance, and dropout that is fed from a named stream.
+//! and PyTorch's running variance, and dropout that is fed from a named stream; and the convolutions
+//! and activations of the `convolution` crate.
+
+pub use convolution::Activation;
+pub use convolution::layers::{
+    Conv2d, Conv2dConfig, Conv3d, Conv3dConfig, ConvTranspose2d, ConvTranspose2dConfig, ConvTranspose3d,
+    ConvTranspose3dConfig, activation,
+};
 
 mod batch_norm;
 mod dropout;

@@ -283,7 +283,7 @@ impl<M: Network> Ema<M> {
                 let value = if is_buffer {
                     newest
                 } else {
-                    average.mul_scalar(self.decay) + newest.mul_scalar(1.0 - self.decay)
+                    convolution::layers::average(average, newest, self.decay, 1.0 - self.decay)
                 };
                 Param::from_mapped_value(id, value, mapper)
             }

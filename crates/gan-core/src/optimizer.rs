@@ -8,6 +8,7 @@ use crate::failure::{Kind, failure};
 use crate::weights::{HostTensor, Tensors};
 use anyhow::Result;
 use burn::tensor::{Device, Tensor, TensorData};
+use convolution::{Adam, layers::adam};
 use std::collections::BTreeMap;
 
 /// What one step does with a gradient.
@@ -149,25 +150,12 @@ impl Optimizer {
                         first,
                         second: Some(second),
                         ..
-                    }) => (
-                        first.mul_scalar(beta1) + gradient.clone().mul_scalar(1.0 - beta1),
-                        second.mul_scalar(beta2)
-                            + (gradient.clone() * gradient).mul_scalar(1.0 - beta2),
-                    ),
-                    _ => (
-                        gradient.clone().mul_scalar(1.0 - beta1),
-                        (gradient.clone() * gradient).mul_scalar(1.0 - beta2),
-                    ),
+                    }) => (first, second),
+                    _ => (gradient.zeros_like(), gradient.zeros_like()),
                 };
-                let time = self.updates as f64;
-                let correction1 = 1.0 - beta1.powf(time);
-                let correction2 = (1.0 - beta2.powf(time)).sqrt();
-                let denominator = second
-                    .clone()
-                    .sqrt()
-                    .div_scalar(correction2)
-                    .add_scalar(epsilon);
-                let step = (first.clone() / denominator).mul_scalar(learning_rate / correction1);
+                let step = Adam::new(learning_rate, beta1, beta2, epsilon, self.updates);
+                let parameter = parameter.reshape([count]);
+                let (parameter, first, second) = adam(parameter, gradient, first, second, step);
                 self.moments.insert(
                     name.to_owned(),
                     Moments {
@@ -176,7 +164,7 @@ impl Optimizer {
                         shape: dims.to_vec(),
                     },
                 );
-                parameter - step.reshape(dims)
+                parameter.reshape(dims)
             }
             Rule::Sgd => {
                 let velocity = match old {

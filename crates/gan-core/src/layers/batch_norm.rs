@@ -2,6 +2,8 @@
 
 use burn::module::{Module, Param, RunningState};
 use burn::tensor::{Device, Tensor};
+use convolution::Activation;
+use convolution::layers::{normalised, scaled};
 
 /// Where batch normalisation takes its mean and variance from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,15 +55,28 @@ impl BatchNorm {
     /// # Shapes
     /// - input and output: `[batch, channels, ...]`
     pub fn forward<const D: usize>(&self, input: Tensor<D>, statistics: Statistics) -> Tensor<D> {
-        use burn::tensor::module::{batch_norm, batch_norm_train};
+        self.activated(input, statistics, Activation::Identity)
+    }
+
+    /// Normalises each channel and applies the activation, in one pass over the values.
+    ///
+    /// # Shapes
+    /// - input and output: `[batch, channels, ...]`
+    pub fn activated<const D: usize>(
+        &self,
+        input: Tensor<D>,
+        statistics: Statistics,
+        activation: Activation,
+    ) -> Tensor<D> {
         let (weight, bias) = (self.weight.val(), self.bias.val());
         if statistics == Statistics::Running {
-            let mean = self.running_mean.value();
-            let variance = self.running_var.value();
-            return batch_norm(input, weight, bias, mean, variance, self.epsilon);
+            let deviation = (self.running_var.value() + self.epsilon).sqrt();
+            let scale = weight / deviation;
+            let shift = bias - self.running_mean.value() * scale.clone();
+            return scaled(input, scale, shift, activation);
         }
         let dims = input.dims();
-        let result = batch_norm_train(input, weight, bias, self.epsilon);
+        let result = normalised(input, weight, bias, self.epsilon, activation);
         if statistics == Statistics::Update {
             let count = (dims.iter().product::<usize>() / dims[1]) as f64;
             let unbiased = if count > 1.0 {

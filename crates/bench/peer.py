@@ -1,0 +1,208 @@
+"""PyTorch's side of `bench`: reads one JSON request a line, answers with one JSON line.
+
+    python3 peer.py THREADS
+
+Needs torch, numpy, safetensors. Networks are those of tests/fixtures/reference.py.
+"""
+
+import json
+import pathlib
+import resource
+import sys
+import time
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch.nn import functional as F
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, str(pathlib.Path(__file__).parents[2] / "tests" / "fixtures"))
+import reference  # noqa: E402
+
+torch.set_num_threads(int(sys.argv[1]))
+LAYOUTS = (torch.contiguous_format, torch.channels_last, torch.channels_last_3d)
+runs = []  # one function for each memory layout
+
+
+def layouts(dimensions):
+    return [LAYOUTS[0], LAYOUTS[dimensions - 3]] if dimensions in (4, 5) else [LAYOUTS[0]]
+
+
+def generator(request):
+    config = request["config"]
+    if request["word"] == "dcgan":
+        sizes = (config["image_size"], config["channels"], config["latent_dim"], config["width_g"])
+        network = reference.dcgan_generator(*sizes, config["upsample"])
+    else:
+        network = reference.vanilla_generator(
+            config["latent_dim"],
+            config["generator_hidden"],
+            request["outputs"],
+            config["generator_activation"],
+            config["output"],
+        )
+    network.load_state_dict(load_file(request["weights_g"]), strict=False)
+    return network
+
+
+def discriminator(request):
+    config = request["config"]
+    if request["word"] == "dcgan":
+        network = reference.dcgan_discriminator(config["image_size"], config["channels"], config["width_d"])
+    else:
+        network = reference.VanillaDiscriminator(
+            request["outputs"], config["discriminator_hidden"], config["discriminator_activation"]
+        )
+    network.load_state_dict(load_file(request["weights_d"]), strict=False)
+    return network
+
+
+def converted(value, layout):
+    if isinstance(value, torch.nn.Module):
+        return value.to(memory_format=layout)
+    return value.contiguous(memory_format=layout) if value.dim() in (4, 5) else value
+
+
+def infer(request):
+    """Latent vectors to pictures, with the running statistics."""
+    latent = load_file(request["inputs"])["latent"]
+    if request["word"] == "dcgan":
+        latent = latent[:, :, None, None]
+    for layout in layouts(latent.dim()):
+        network, value = converted(generator(request).eval(), layout), converted(latent, layout)
+
+        @torch.inference_mode()
+        def run(network=network, value=value):
+            return network(value)
+
+        runs.append(run)
+    save_file({"output": runs[0]().contiguous()}, request["outputs_to"])
+
+
+def train(request):
+    """One step of both players, as pytorch/examples does it, with the running average of the generator."""
+    config, inputs = request["config"], load_file(request["inputs"])
+    real, latent = inputs["real"], inputs["latent"]
+    if request["word"] == "dcgan":
+        latent = latent[:, :, None, None]
+    only = request.get("layout")
+    for number, layout in enumerate(layouts(real.dim())):
+        if only is not None and number != only:
+            continue
+        players = [converted(build(request), layout) for build in (generator, discriminator)]
+        average = converted(generator(request), layout).requires_grad_(False)
+        betas = (config["beta1"], config["beta2"])
+        optimizers = [
+            torch.optim.Adam(player.parameters(), lr=config["lr"], betas=betas, fused=True) for player in players
+        ]
+        step = Step(players, average, optimizers, config, converted(real, layout), converted(latent, layout))
+        runs.append(step)
+
+
+class Step:
+    def __init__(self, players, average, optimizers, config, real, latent):
+        self.players, self.average, self.optimizers = players, average, optimizers
+        self.config, self.real, self.latent = config, real, latent
+        self.first = None
+
+    def __call__(self):
+        make, judge = self.players
+        move_make, move_judge = self.optimizers
+        fake = make(self.latent)
+        move_judge.zero_grad()
+        on_real, on_fake = judge(self.real), judge(fake.detach())
+        scalars = [torch.sigmoid(on_real).mean().detach(), torch.sigmoid(on_fake).mean().detach()]
+        loss = reference.cross_entropy(on_real, self.config["label_smoothing"])
+        loss = loss + reference.cross_entropy(on_fake, 0.0)
+        loss.backward()
+        move_judge.step()
+        judge.requires_grad_(False)
+        move_make.zero_grad()
+        loss_g = reference.generator_loss(self.config["generator_loss"], judge(fake))
+        loss_g.backward()
+        move_make.step()
+        judge.requires_grad_(True)
+        decay = self.config["ema_decay"]
+        if decay > 0:
+            with torch.no_grad():
+                torch._foreach_lerp_(list(self.average.parameters()), list(make.parameters()), 1 - decay)
+        result = [loss.detach().item(), loss_g.detach().item()]
+        self.first = self.first or result
+        return scalars
+
+
+def operator(request):
+    """One convolution's forward pass or gradient."""
+    spatial = len(request["kernel"])
+    backward = torch.ops.aten.convolution_backward
+    groups, transposed = request["groups"], request["transposed"]
+    sides = request["padding"]
+    for layout in layouts(spatial + 2):
+        value = converted(torch.randn(request["input"]), layout)
+        weight = converted(torch.randn(request["weight"]), layout)
+        even = [before for before, _ in sides]
+        padded, cut = value, None
+        if any(before != after for before, after in sides):
+            # PyTorch pads both sides alike: the rest as a pass of its own, as its users write it.
+            cut = [side for pair in reversed(sides) for side in pair]
+            padded, even = F.pad(value, cut), [0] * spatial
+        window = (request["stride"], even, request["dilation"], transposed, request["output_padding"], groups)
+        output = torch.ops.aten.convolution(padded, weight, None, *window)
+        gradient = converted(torch.randn_like(output), layout)
+        mask = {"input": [True, False, False], "weight": [False, True, False]}.get(request["pass"])
+
+        @torch.inference_mode()
+        def run(value=value, padded=padded, weight=weight, gradient=gradient, cut=cut, window=window, mask=mask):
+            if mask is None:
+                value = F.pad(value, cut) if cut else value
+                return torch.ops.aten.convolution(value, weight, None, *window)
+            return backward(gradient, padded, weight, None, *window, mask)
+
+        runs.append(run)
+
+
+def timed(request):
+    seconds = []
+    for run in runs:
+        times = []
+        for _ in range(request["count"]):
+            begin = time.perf_counter()
+            run()
+            times.append(time.perf_counter() - begin)
+        seconds.append(times)
+    return {"seconds": seconds}
+
+
+def resident():
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * resource.getpagesize()
+
+
+def answer(request):
+    kind = request["do"]
+    if kind == "hello":
+        return {"torch": torch.__version__}
+    if kind == "time":
+        return timed(request)
+    if kind == "resident":
+        return {"bytes": resident()}
+    if kind == "peak":
+        with open("/proc/self/status") as file:
+            peak = next(line for line in file if line.startswith("VmHWM"))
+        return {"bytes": int(peak.split()[1]) * 1024}
+    if kind == "reset_peak":
+        pathlib.Path("/proc/self/clear_refs").write_text("5")
+        return {}
+    if kind == "losses":
+        return {"losses": runs[0].first}
+    runs.clear()
+    {"infer": infer, "train": train, "operator": operator}[kind](request)
+    return {}
+
+
+for line in sys.stdin:
+    try:
+        result = answer(json.loads(line))
+    except Exception as error:  # noqa: BLE001: the other side shows it and stops
+        result = {"error": f"{type(error).__name__}: {error}"}
+    print(json.dumps(result), flush=True)

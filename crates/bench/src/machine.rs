@@ -1,0 +1,55 @@
+//! The machine that measures: its threads, and whether others use it.
+
+use anyhow::{Result, bail};
+use std::time::{Duration, Instant};
+
+/// Gives the operators `threads` threads.
+pub(crate) fn use_threads(threads: usize) -> Result<()> {
+    // burn and the operators share the global pool, which reads this when it is first used; nothing has
+    // used it so far. The program runs itself again, because setting a variable here is not safe.
+    if std::env::var("RAYON_NUM_THREADS").ok().and_then(|text| text.parse().ok()) == Some(threads) {
+        return Ok(());
+    }
+    let mut again = std::process::Command::new(std::env::current_exe()?);
+    let status = again.args(std::env::args_os().skip(1)).env("RAYON_NUM_THREADS", threads.to_string()).status()?;
+    std::process::exit(status.code().unwrap_or(1));
+}
+
+/// Busy and all time of all cores since the start, in ticks.
+fn ticks() -> Option<(u64, u64)> {
+    let text = std::fs::read_to_string("/proc/stat").ok()?;
+    let numbers: Vec<u64> =
+        text.lines().next()?.split_whitespace().skip(1).filter_map(|word| word.parse().ok()).collect();
+    let all: u64 = numbers.iter().take(8).sum();
+    let idle: u64 = numbers.iter().skip(3).take(2).sum();
+    Some((all - idle, all))
+}
+
+/// # Errors
+/// If other programs use more than 8 % of the machine during a second. Where that cannot be seen (not on
+/// Linux), nothing is checked.
+pub(crate) fn check_idle() -> Result<()> {
+    let begin = Instant::now();
+    let mut share = 0.0;
+    while begin.elapsed() < Duration::from_secs(8) {
+        let Some(before) = ticks() else { return Ok(()) };
+        std::thread::sleep(Duration::from_secs(1));
+        let Some(after) = ticks() else { return Ok(()) };
+        share = (after.0 - before.0) as f64 / (after.1 - before.1).max(1) as f64;
+        if share < 0.08 {
+            return Ok(());
+        }
+    }
+    bail!(
+        "other programs use {:.0} % of this machine: times taken beside them mean nothing (PyTorch's threads \
+         spin and lose most). Stop them, or measure all the same with --busy",
+        share * 100.0
+    )
+}
+
+/// The time of one call, in seconds.
+pub(crate) fn time(work: &mut dyn FnMut() -> Result<()>) -> Result<f64> {
+    let begin = Instant::now();
+    work()?;
+    Ok(begin.elapsed().as_secs_f64())
+}

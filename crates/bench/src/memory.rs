@@ -1,0 +1,60 @@
+//! How far a process grows when it trains: measured in a process of its own, on both sides alike.
+
+use crate::Options;
+use crate::networks::{SUBJECTS, Subject};
+use crate::peer::Peer;
+use crate::table;
+use anyhow::{Context, Result};
+use serde_json::json;
+use std::process::Command;
+
+/// Steps after which a process has grown to its full size.
+const STEPS: u32 = 4;
+
+fn status(field: &str) -> Option<f64> {
+    let text = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = text.lines().find(|line| line.starts_with(field))?;
+    line.split_whitespace().nth(1)?.parse().ok()
+}
+
+/// Prints how many KiB the row called `name` adds to this process.
+pub(crate) fn report(name: &str) -> Result<()> {
+    let subject = SUBJECTS.iter().find(|subject| subject.name == name).context("no such row")?;
+    let before = status("VmRSS").unwrap_or(f64::NAN);
+    let mut ready = subject.ready()?;
+    for _ in 0..STEPS {
+        (ready.run)()?;
+    }
+    let peak = status("VmHWM").unwrap_or(f64::NAN);
+    table::say(&format!("{}", peak - before));
+    Ok(())
+}
+
+/// MiB that our side of a row adds to a process, where the system tells.
+pub(crate) fn ours(name: &str) -> Result<Option<f64>> {
+    let output = Command::new(std::env::current_exe()?).args(["memory", name]).output()?;
+    let kib: Option<f64> = String::from_utf8_lossy(&output.stdout).trim().parse().ok();
+    Ok(kib.filter(|kib| kib.is_finite()).map(|kib| kib / 1024.0))
+}
+
+/// MiB that PyTorch's side of a row adds to a process, in the smaller of its layouts.
+pub(crate) fn torch(subject: &Subject, options: &Options, threads: usize) -> Result<Option<f64>> {
+    let ready = subject.ready()?;
+    let mut least: Option<f64> = None;
+    for layout in 0..2 {
+        let Some(mut peer) = Peer::start(&options.python, threads)? else { return Ok(None) };
+        let mut request = ready.request.clone();
+        request["layout"] = json!(layout);
+        // Loading PyTorch itself had a peak of its own.
+        peer.ask(&json!({"do": "reset_peak"}))?;
+        let before = peer.ask(&json!({"do": "resident"}))?["bytes"].as_f64();
+        peer.ask(&request)?;
+        peer.times(STEPS)?;
+        let peak = peer.ask(&json!({"do": "peak"}))?["bytes"].as_f64();
+        if let (Some(before), Some(peak)) = (before, peak) {
+            let mib = (peak - before) / 1024.0 / 1024.0;
+            least = Some(least.map_or(mib, |least| least.min(mib)));
+        }
+    }
+    Ok(least)
+}

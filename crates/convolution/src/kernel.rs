@@ -2,13 +2,13 @@
 
 use crate::simd::Machine;
 
-/// Repeats the body with `$index` = 0, 1, .. up to the limit, a constant of at most 8.
+/// Repeats the body with `$index` = 0, 1, .. up to the limit, a constant of at most 12.
 ///
 /// A loop would do the same, but the compiler then keeps the array of sums in memory as well as in
 /// registers; places that are constants from the beginning stay in registers alone.
 macro_rules! each {
     ($index:ident < $limit:expr => $body:block) => {
-        each! { @ $index < $limit => $body; 0 1 2 3 4 5 6 7 }
+        each! { @ $index < $limit => $body; 0 1 2 3 4 5 6 7 8 9 10 11 }
     };
     (@ $index:ident < $limit:expr => $body:block; $($number:literal)*) => {
         $({
@@ -121,7 +121,7 @@ pub(crate) struct Correlation<'a> {
     pub(crate) lanes: *const f32,
     /// Values of one pixel in `lanes`: a whole number of vectors.
     pub(crate) width: usize,
-    /// `[M::ROWS][width]`.
+    /// `[M::TAPS][width]`.
     pub(crate) results: *mut f32,
 }
 
@@ -144,12 +144,14 @@ impl Correlation<'_> {
                 }
             };
         }
-        choose! { 1: 1 2 3 4 5 6 7 8; 2: 1 2 3 4 5 6 7 8; 3: 1 2 3 4 5 6 7 8; 4: 1 2 3; }
+        choose! {
+            1: 1 2 3 4 5 6 7 8 9 10 11 12; 2: 1 2 3 4 5 6 7 8 9 10 11 12; 3: 1 2 3 4 5 6 7 8; 4: 1 2 3;
+        }
     }
 
     #[inline(always)]
     unsafe fn fixed<M: Machine, const VECTORS: usize, const ROWS: usize>(self, machine: M) {
-        if const { VECTORS > M::VECTORS || ROWS > M::ROWS } {
+        if const { VECTORS > M::BAND || ROWS > M::TAPS } {
             unreachable!("this machine's tiles are smaller");
         }
         // SAFETY: all reads and writes lie in the shapes that the caller promised.

@@ -30,43 +30,77 @@ pub(crate) fn tile_of(level: Level) -> (usize, usize, usize) {
     with(level, Rows)
 }
 
+/// Where the values of one product's weights lie: element (channel, row, tap) is
+/// `weight[base + channel * channel_step + row * row_step + taps[tap]]`.
+#[derive(Clone, Copy)]
+pub(crate) struct Places {
+    pub(crate) channels: usize,
+    pub(crate) rows: usize,
+    pub(crate) base: usize,
+    pub(crate) channel_step: usize,
+    pub(crate) row_step: usize,
+}
+
 impl Packed {
-    /// Packs the matrix whose element (channel, k) is `weight[base + channel * step + places[k]]`.
-    pub(crate) fn new(
-        level: Level,
-        weight: &[f32],
-        channels: usize,
-        base: usize,
-        step: usize,
-        places: &[usize],
-    ) -> Self {
-        let (rows, _, _) = tile_of(level);
-        let depth = places.len();
-        let blocks = channels.div_ceil(rows);
-        let mut values = Workspace::take(blocks * depth * rows);
-        let some = (16384 / (depth * rows).max(1)).max(1);
-        values
-            .par_chunks_mut((depth * rows).max(1))
-            .enumerate()
-            .with_min_len(some)
-            .for_each(|(block, values)| {
-                let present = rows.min(channels - block * rows);
-                let start = base + block * rows * step;
-                if present < rows {
-                    values.fill(0.0);
+    /// Packs the weights of several products that share their channels and rows, each with its own taps.
+    ///
+    /// All at once, because the taps of one pair of channels lie in one line of the cache.
+    pub(crate) fn all(level: Level, weight: &[f32], places: Places, products: &[Vec<usize>]) -> Vec<Self> {
+        let (tile, _, _) = tile_of(level);
+        let Places { channels, rows, .. } = places;
+        let blocks = channels.div_ceil(tile);
+        let mut packed: Vec<Self> = products
+            .iter()
+            .map(|taps| {
+                let depth = rows * taps.len();
+                Self { values: Workspace::take(blocks * depth * tile), channels, depth }
+            })
+            .collect();
+        let targets: Vec<Shared> = packed.iter_mut().map(|packed| Shared::new(&mut packed.values)).collect();
+        let work = rows * products.iter().map(Vec::len).sum::<usize>() * tile;
+        let some = (16384 / work.max(1)).max(1);
+        (0..blocks).into_par_iter().with_min_len(some).for_each(|block| {
+            let first = block * tile;
+            let present = tile.min(channels - first);
+            let base = places.base + first * places.channel_step;
+            for (taps, target) in products.iter().zip(&targets) {
+                let depth = rows * taps.len();
+                // SAFETY: the block's values of each product are this task's alone.
+                let to = unsafe {
+                    std::slice::from_raw_parts_mut(target.get().add(block * depth * tile), depth * tile)
+                };
+                if present < tile {
+                    to.fill(0.0);
                 }
-                for row in 0..present {
-                    let line = &weight[start + row * step..];
-                    for (values, place) in values.chunks_exact_mut(rows).zip(places) {
-                        values[row] = line[*place];
+            }
+            // Some rows at a time, so that their lines are still near when the next product wants them.
+            for start in (0..rows).step_by(32) {
+                let part = start..(start + 32).min(rows);
+                for (taps, target) in products.iter().zip(&targets) {
+                    let begin = (block * rows + start) * taps.len() * tile;
+                    let count = part.len() * taps.len() * tile;
+                    // SAFETY: as above.
+                    let to = unsafe { std::slice::from_raw_parts_mut(target.get().add(begin), count) };
+                    let mut to = to.chunks_exact_mut(tile);
+                    for row in part.clone() {
+                        let line = &weight[base + row * places.row_step..];
+                        for (tap, to) in taps.iter().zip(&mut to) {
+                            if present == 8 && tile == 8 {
+                                let values = &line[*tap..*tap + 7 * places.channel_step + 1];
+                                for (channel, to) in to.iter_mut().enumerate() {
+                                    *to = values[channel * places.channel_step];
+                                }
+                            } else {
+                                for (channel, to) in to[..present].iter_mut().enumerate() {
+                                    *to = line[*tap + channel * places.channel_step];
+                                }
+                            }
+                        }
                     }
                 }
-            });
-        Self {
-            values,
-            channels,
-            depth,
-        }
+            }
+        });
+        packed
     }
 }
 
@@ -86,7 +120,7 @@ pub(crate) struct Product<'a> {
 }
 
 /// Terms of a sum that are taken at once: a panel of them stays in the first cache.
-const DEPTH: usize = 224;
+const DEPTH: usize = 160;
 
 impl Product<'_> {
     /// Writes every pixel of every channel.

@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use crate::geometry::Geometry;
-use crate::multiply::{Packed, Product};
+use crate::multiply::{Packed, Places, Product};
 use crate::picture::{Padded, Pixels};
 use crate::simd::Level;
 use crate::weights::WeightSum;
@@ -56,19 +56,18 @@ pub fn convolve(
     let source = padded.copy(geometry.batch, large);
     let target = Shared::new(&mut small);
     let channels = geometry.small_channels / geometry.groups;
-    let places: Vec<usize> = (0..taps.len()).collect();
     for group in 0..geometry.groups {
-        let weights = Packed::new(
-            level,
-            weight,
+        let places = Places {
             channels,
-            group * channels * taps.len(),
-            taps.len(),
-            &places,
-        );
+            rows: 1,
+            base: group * channels * taps.len(),
+            channel_step: taps.len(),
+            row_step: 0,
+        };
+        let weights = Packed::all(level, weight, places, &[(0..taps.len()).collect()]);
         let product = Product {
             level,
-            weights: &weights,
+            weights: &weights[0],
             taps: &taps,
             source: &source,
             pixels: pixels_of_small(geometry, &padded, group),
@@ -131,61 +130,62 @@ pub fn transpose(
     let rows = geometry.small_channels / geometry.groups;
     let channels = geometry.large_channels / geometry.groups;
     let strides = [geometry.large[1] * geometry.large[2], geometry.large[2], 1];
+    let all: Vec<[&Phase; 3]> = phases[0]
+        .iter()
+        .flat_map(|deep| phases[1].iter().map(move |high| (deep, high)))
+        .flat_map(|(deep, high)| phases[2].iter().map(move |wide| [deep, high, wide]))
+        .collect();
+    let seen: Vec<Vec<Tap>> =
+        all.iter().map(|phase| Phase::together(*phase, geometry, &padded, before)).collect();
+    let products: Vec<Vec<usize>> =
+        seen.iter().map(|taps| taps.iter().map(|tap| tap.weight).collect()).collect();
     for group in 0..geometry.groups {
-        let base = group * rows * padded.plane();
-        for deep in &phases[0] {
-            for high in &phases[1] {
-                for wide in &phases[2] {
-                    let phase = [deep, high, wide];
-                    let (mut taps, mut places) = (Vec::new(), Vec::new());
-                    for row in 0..rows {
-                        for (z, back) in &deep.taps {
-                            for (y, up) in &high.taps {
-                                for (x, left) in &wide.taps {
-                                    let at: [usize; 3] = std::array::from_fn(|axis| {
-                                        before[axis] + phase[axis].first - [back, up, left][axis]
-                                    });
-                                    taps.push(row * padded.plane() + padded.offset(at));
-                                    let tap = (z * geometry.kernel[1] + y) * geometry.kernel[2] + x;
-                                    places.push(row * channels * geometry.taps() + tap);
-                                }
-                            }
-                        }
-                    }
-                    let start = group * rows * channels * geometry.taps();
-                    let weights =
-                        Packed::new(level, weight, channels, start, geometry.taps(), &places);
-                    let pixels = Pixels {
-                        batch: geometry.batch,
-                        size: phase.map(|phase| phase.count),
-                        source_image: padded.image(),
-                        source_base: base,
-                        source_step: [padded.offset([1, 0, 0]), padded.offset([0, 1, 0]), 1],
-                        target_image: geometry.large_channels * plane,
-                        target_base: group * channels * plane
-                            + (0..3)
-                                .map(|axis| phase[axis].target * strides[axis])
-                                .sum::<usize>(),
-                        target_step: std::array::from_fn(|axis| {
-                            geometry.stride[axis] * strides[axis]
-                        }),
-                    };
-                    let product = Product {
-                        level,
-                        weights: &weights,
-                        taps: &taps,
-                        source: &source,
-                        pixels: pixels.merged(),
-                        target_plane: plane,
-                        bias: bias.map(|bias| &bias[group * channels..(group + 1) * channels]),
-                    };
-                    // SAFETY: the phases divide the large picture's values among them.
-                    unsafe { product.write(target) };
-                }
-            }
+        let places = Places {
+            channels,
+            rows,
+            base: group * rows * channels * geometry.taps(),
+            channel_step: geometry.taps(),
+            row_step: channels * geometry.taps(),
+        };
+        let weights = Packed::all(level, weight, places, &products);
+        for ((phase, seen), weights) in all.iter().zip(&seen).zip(&weights) {
+            let channel = padded.plane();
+            let taps: Vec<usize> = (0..rows)
+                .flat_map(|row| seen.iter().map(move |tap| row * channel + tap.picture))
+                .collect();
+            let pixels = Pixels {
+                batch: geometry.batch,
+                size: phase.map(|phase| phase.count),
+                source_image: padded.image(),
+                source_base: group * rows * padded.plane(),
+                source_step: [padded.offset([1, 0, 0]), padded.offset([0, 1, 0]), 1],
+                target_image: geometry.large_channels * plane,
+                target_base: group * channels * plane
+                    + (0..3).map(|axis| phase[axis].target * strides[axis]).sum::<usize>(),
+                target_step: std::array::from_fn(|axis| geometry.stride[axis] * strides[axis]),
+            };
+            let product = Product {
+                level,
+                weights,
+                taps: &taps,
+                source: &source,
+                pixels: pixels.merged(),
+                target_plane: plane,
+                bias: bias.map(|bias| &bias[group * channels..(group + 1) * channels]),
+            };
+            // SAFETY: the phases divide the large picture's values among them.
+            unsafe { product.write(target) };
         }
     }
     large
+}
+
+/// A place of the kernel that a phase sees.
+struct Tap {
+    /// Where its value lies in the kernel of one pair of channels.
+    weight: usize,
+    /// Where the first pixel of the phase finds its value in a channel of the padded small picture.
+    picture: usize,
 }
 
 /// The values of the large picture that lie on one place of the stride, along one axis.
@@ -224,6 +224,24 @@ impl Phase {
             .map(phase)
             .filter(|phase| phase.count > 0)
             .collect()
+    }
+
+    /// The places of the kernel that a phase of all three axes sees.
+    fn together(phase: [&Self; 3], geometry: &Geometry, padded: &Padded, before: [usize; 3]) -> Vec<Tap> {
+        let mut taps = Vec::new();
+        for (z, back) in &phase[0].taps {
+            for (y, up) in &phase[1].taps {
+                for (x, left) in &phase[2].taps {
+                    let far = [back, up, left];
+                    let at = std::array::from_fn(|axis| before[axis] + phase[axis].first - far[axis]);
+                    taps.push(Tap {
+                        weight: (z * geometry.kernel[1] + y) * geometry.kernel[2] + x,
+                        picture: padded.offset(at),
+                    });
+                }
+            }
+        }
+        taps
     }
 
     fn reach(&self) -> usize {

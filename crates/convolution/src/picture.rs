@@ -3,6 +3,7 @@
 use rayon::prelude::*;
 
 use crate::kernel::Run;
+use crate::simd::{Level, Machine, Work, with};
 use crate::workspace::Workspace;
 
 /// How a picture is laid out with its zeros.
@@ -70,6 +71,7 @@ impl Padded {
 
     /// The pictures laid out this way.
     pub(crate) fn copy(&self, batch: usize, values: &[f32]) -> Workspace {
+        let level = Level::current();
         let plane = self.plane();
         let planes = batch * self.channels;
         let mut padded = Workspace::take(planes * plane + SLACK);
@@ -85,12 +87,13 @@ impl Padded {
                 if self.is_plain() {
                     target.copy_from_slice(source);
                 } else {
-                    self.copy_plane(target, source);
+                    with(level, Plane { padded: self, target, source });
                 }
             });
         padded
     }
 
+    #[inline(always)]
     fn copy_plane(&self, target: &mut [f32], source: &[f32]) {
         let row = self.row();
         let slice = self.full[1] * row;
@@ -116,8 +119,22 @@ impl Padded {
         }
     }
 
+    #[inline(always)]
     fn copy_row(&self, target: &mut [f32], source: &[f32]) {
         let before = self.before[2];
+        if self.phases == 1 {
+            // Plain loops: rows are short, and a call to copy or fill costs as much as a row.
+            for value in &mut target[..before] {
+                *value = 0.0;
+            }
+            for (target, value) in target[before..].iter_mut().zip(source) {
+                *target = *value;
+            }
+            for value in &mut target[before + source.len()..] {
+                *value = 0.0;
+            }
+            return;
+        }
         for (phase, target) in target.chunks_exact_mut(self.part).enumerate() {
             // Value i of this phase is column phase + i * phases of the padded row.
             let first = before.saturating_sub(phase).div_ceil(self.phases);
@@ -127,30 +144,42 @@ impl Padded {
                 target.fill(0.0);
                 continue;
             }
-            target[..first].fill(0.0);
-            target[first + count..].fill(0.0);
+            for value in &mut target[..first] {
+                *value = 0.0;
+            }
+            for value in &mut target[first + count..] {
+                *value = 0.0;
+            }
             let target = &mut target[first..first + count];
-            match self.phases {
-                1 => target.copy_from_slice(&source[skipped..]),
-                2 => {
-                    let (pairs, rest) = source[skipped..].as_chunks::<2>();
-                    for (target, [value, _]) in target.iter_mut().zip(pairs) {
-                        *target = *value;
-                    }
-                    if let ([.., last], [value]) = (target, rest) {
-                        *last = *value;
-                    }
+            if self.phases == 2 {
+                let (pairs, rest) = source[skipped..].as_chunks::<2>();
+                for (target, [value, _]) in target.iter_mut().zip(pairs) {
+                    *target = *value;
                 }
-                phases => {
-                    for (target, value) in target
-                        .iter_mut()
-                        .zip(source[skipped..].iter().step_by(phases))
-                    {
-                        *target = *value;
-                    }
+                if let ([.., last], [value]) = (target, rest) {
+                    *last = *value;
+                }
+            } else {
+                for (target, value) in target.iter_mut().zip(source[skipped..].iter().step_by(self.phases)) {
+                    *target = *value;
                 }
             }
         }
+    }
+}
+
+struct Plane<'a> {
+    padded: &'a Padded,
+    target: &'a mut [f32],
+    source: &'a [f32],
+}
+
+impl Work for Plane<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<M: Machine>(self, _: M) {
+        self.padded.copy_plane(self.target, self.source);
     }
 }
 

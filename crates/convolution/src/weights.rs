@@ -3,13 +3,12 @@
 use rayon::prelude::*;
 
 use crate::kernel::Correlation;
-use crate::multiply::tile_of;
 use crate::picture::Pixels;
 use crate::simd::{Level, Machine, Work, with};
 use crate::workspace::{Shared, Workspace};
 
 /// Pixels whose gradients stay in the first cache while all places of the kernel pass by.
-const PIXELS: usize = 256;
+const PIXELS: usize = 192;
 
 /// `target[channel * step + places[k]] = sum over pixels of source[pixel + taps[k]] * gradient[channel, pixel]`.
 pub(crate) struct WeightSum<'a> {
@@ -26,6 +25,23 @@ pub(crate) struct WeightSum<'a> {
     pub(crate) channels: usize,
     /// Values from one channel of the result to the next; k is beside k + 1.
     pub(crate) target_step: usize,
+}
+
+struct FindShape;
+
+/// The tile of a weight's gradient.
+struct BandShape {
+    rows: usize,
+    vectors: usize,
+    lanes: usize,
+}
+
+impl Work for FindShape {
+    type Output = BandShape;
+
+    fn run<M: Machine>(self, _: M) -> BandShape {
+        BandShape { rows: M::TAPS, vectors: M::BAND, lanes: M::F32_LANES }
+    }
 }
 
 /// Some channels whose values of one pixel lie side by side.
@@ -45,7 +61,7 @@ impl WeightSum<'_> {
             self.channels == 0
                 || target.len() >= (self.channels - 1) * self.target_step + self.taps.len()
         );
-        let (rows, vectors, lanes) = tile_of(self.level);
+        let BandShape { rows, vectors, lanes } = with(self.level, FindShape);
         let count = self.pixels.count();
         // Bands of equal width: three vectors and one would leave the last band waiting for memory.
         let all = self.channels.div_ceil(lanes);
@@ -192,7 +208,7 @@ impl Work for Task<'_> {
             packed,
             target,
         } = self;
-        let mut sums = Workspace::take(taps.len().next_multiple_of(M::ROWS) * band.width);
+        let mut sums = Workspace::take(taps.len().next_multiple_of(M::TAPS) * band.width);
         sums.fill(0.0);
         let count = sum.pixels.count();
         let mut runs = Vec::new();
@@ -200,8 +216,8 @@ impl Work for Task<'_> {
             sum.pixels.runs(first, PIXELS.min(count - first), &mut runs);
             let lanes = &packed[first * band.width..(first + PIXELS).min(count) * band.width];
             for (taps, sums) in sum.taps[taps.clone()]
-                .chunks(M::ROWS)
-                .zip(sums.chunks_exact_mut(M::ROWS * band.width))
+                .chunks(M::TAPS)
+                .zip(sums.chunks_exact_mut(M::TAPS * band.width))
             {
                 let correlation = Correlation {
                     runs: &runs,

@@ -62,6 +62,7 @@ struct Options {
 }
 
 fn main() -> std::process::ExitCode {
+    convolution::allocator::keep_memory();
     match run(&Cli::parse()) {
         Ok(()) => std::process::ExitCode::SUCCESS,
         Err(error) => {

@@ -1,6 +1,7 @@
 //! Convolutions and their companions at the machine's speed.
 
 mod activation;
+pub mod allocator;
 mod backward;
 mod descent;
 mod extension;

@@ -106,7 +106,6 @@ impl Packed {
 
 /// The product of packed weights with gathered pixels.
 pub(crate) struct Product<'a> {
-    pub(crate) level: Level,
     pub(crate) weights: &'a Packed,
     /// Where the k-th value of a pixel lies, seen from the pixel.
     pub(crate) taps: &'a [usize],
@@ -122,42 +121,43 @@ pub(crate) struct Product<'a> {
 /// Terms of a sum that are taken at once: a panel of them stays in the first cache.
 const DEPTH: usize = 160;
 
-impl Product<'_> {
-    /// Writes every pixel of every channel.
-    ///
-    /// # Safety
-    /// Every place that the pixels and the plane give must lie in `target`, and no two may be the same.
-    pub(crate) unsafe fn write(&self, target: Shared) {
-        let (rows, vectors, lanes) = tile_of(self.level);
-        let width = vectors * lanes;
-        let count = self.pixels.count();
-        let panels = count.div_ceil(width);
-        let blocks = self.weights.channels.div_ceil(rows);
-        if count == 0 || blocks == 0 {
-            return;
+/// Writes every pixel of every channel of each product.
+///
+/// All at once: the threads wait for each other a single time.
+///
+/// # Safety
+/// Every place that the products' pixels and planes give must lie in `target`, and no two may be the same.
+pub(crate) unsafe fn write_all(level: Level, products: &[Product<'_>], target: Shared) {
+    let (rows, vectors, lanes) = tile_of(level);
+    let threads = rayon::current_num_threads();
+    let wanted = if threads == 1 { 1 } else { threads * 12 }.div_ceil(products.len().max(1));
+    let mut tasks = Vec::new();
+    for product in products {
+        let panels = product.pixels.count().div_ceil(vectors * lanes);
+        let blocks = product.weights.channels.div_ceil(rows);
+        if panels == 0 || blocks == 0 {
+            continue;
         }
-        // A task takes some panels and some blocks of rows; enough tasks that no thread waits long. The
-        // sums do not depend on the division.
-        let threads = rayon::current_num_threads();
-        let wanted = if threads == 1 { 1 } else { threads * 6 };
-        let work = panels * blocks * self.weights.depth.max(1);
+        // A task takes some panels and some blocks of rows; enough tasks that no thread waits long, and
+        // none so small that handing it out costs more. The sums do not depend on the division.
+        let work = panels * blocks * product.weights.depth.max(1);
         let wanted = wanted.min(work.div_ceil(2048));
         let together = panels.div_ceil(wanted).clamp(1, 8);
         let parts = panels.div_ceil(together);
         let shares = wanted.div_ceil(parts).clamp(1, blocks);
         let share = blocks.div_ceil(shares);
-        let shares = blocks.div_ceil(share);
-        (0..parts * shares).into_par_iter().for_each(|number| {
-            let (part, of) = (number / shares, number % shares);
-            let task = Task {
-                product: self,
-                target,
-                panels: part * together..((part + 1) * together).min(panels),
-                blocks: of * share..((of + 1) * share).min(blocks),
-            };
-            with(self.level, task);
-        });
+        for first in (0..panels).step_by(together) {
+            for block in (0..blocks).step_by(share) {
+                tasks.push(Task {
+                    product,
+                    target,
+                    panels: first..(first + together).min(panels),
+                    blocks: block..(block + share).min(blocks),
+                });
+            }
+        }
     }
+    tasks.into_par_iter().for_each(|task| with(level, task));
 }
 
 struct Task<'a> {

@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use crate::geometry::Geometry;
-use crate::multiply::{Packed, Places, Product};
+use crate::multiply::{Packed, Places, Product, write_all};
 use crate::picture::{Padded, Pixels};
 use crate::simd::Level;
 use crate::weights::WeightSum;
@@ -53,10 +53,8 @@ pub fn convolve(
     let level = Level::current();
     let mut small = unwritten(geometry.small_length());
     let (padded, taps) = padded_large(geometry);
-    let source = padded.copy(geometry.batch, large);
-    let target = Shared::new(&mut small);
     let channels = geometry.small_channels / geometry.groups;
-    for group in 0..geometry.groups {
+    let pack = |group: usize| {
         let places = Places {
             channels,
             rows: 1,
@@ -64,19 +62,24 @@ pub fn convolve(
             channel_step: taps.len(),
             row_step: 0,
         };
-        let weights = Packed::all(level, weight, places, &[(0..taps.len()).collect()]);
-        let product = Product {
-            level,
-            weights: &weights[0],
+        Packed::all(level, weight, places, &[(0..taps.len()).collect()])
+    };
+    let (source, weights) = rayon::join(
+        || padded.copy(geometry.batch, large),
+        || (0..geometry.groups).flat_map(pack).collect::<Vec<_>>(),
+    );
+    let products: Vec<Product> = (0..geometry.groups)
+        .map(|group| Product {
+            weights: &weights[group],
             taps: &taps,
             source: &source,
             pixels: pixels_of_small(geometry, &padded, group),
             target_plane: geometry.small_plane(),
             bias: bias.map(|bias| &bias[group * channels..(group + 1) * channels]),
-        };
-        // SAFETY: pixels and planes count the small pictures' values of this group's channels, each once.
-        unsafe { product.write(target) };
-    }
+        })
+        .collect();
+    // SAFETY: pixels and planes count the small pictures' values of each group's channels, each once.
+    unsafe { write_all(level, &products, Shared::new(&mut small)) };
     small
 }
 
@@ -124,8 +127,6 @@ pub fn transpose(
         before[axis] + last.max(geometry.small[axis])
     });
     let padded = Padded::new(geometry.small_channels, geometry.small, before, full, 1);
-    let source = padded.copy(geometry.batch, small);
-    let target = Shared::new(&mut large);
     let plane = geometry.large_plane();
     let rows = geometry.small_channels / geometry.groups;
     let channels = geometry.large_channels / geometry.groups;
@@ -137,9 +138,9 @@ pub fn transpose(
         .collect();
     let seen: Vec<Vec<Tap>> =
         all.iter().map(|phase| Phase::together(*phase, geometry, &padded, before)).collect();
-    let products: Vec<Vec<usize>> =
+    let of_weight: Vec<Vec<usize>> =
         seen.iter().map(|taps| taps.iter().map(|tap| tap.weight).collect()).collect();
-    for group in 0..geometry.groups {
+    let pack = |group: usize| {
         let places = Places {
             channels,
             rows,
@@ -147,36 +148,45 @@ pub fn transpose(
             channel_step: geometry.taps(),
             row_step: channels * geometry.taps(),
         };
-        let weights = Packed::all(level, weight, places, &products);
-        for ((phase, seen), weights) in all.iter().zip(&seen).zip(&weights) {
-            let channel = padded.plane();
-            let taps: Vec<usize> = (0..rows)
-                .flat_map(|row| seen.iter().map(move |tap| row * channel + tap.picture))
-                .collect();
+        Packed::all(level, weight, places, &of_weight)
+    };
+    let (source, weights) = rayon::join(
+        || padded.copy(geometry.batch, small),
+        || (0..geometry.groups).flat_map(pack).collect::<Vec<_>>(),
+    );
+    let channel = padded.plane();
+    let of_picture: Vec<Vec<usize>> = seen
+        .iter()
+        .map(|taps| (0..rows).flat_map(|row| taps.iter().map(move |tap| row * channel + tap.picture)).collect())
+        .collect();
+    let products: Vec<Product> = weights
+        .iter()
+        .enumerate()
+        .map(|(number, weights)| {
+            let (group, phase) = (number / all.len(), number % all.len());
             let pixels = Pixels {
                 batch: geometry.batch,
-                size: phase.map(|phase| phase.count),
+                size: all[phase].map(|phase| phase.count),
                 source_image: padded.image(),
-                source_base: group * rows * padded.plane(),
+                source_base: group * rows * channel,
                 source_step: [padded.offset([1, 0, 0]), padded.offset([0, 1, 0]), 1],
                 target_image: geometry.large_channels * plane,
                 target_base: group * channels * plane
-                    + (0..3).map(|axis| phase[axis].target * strides[axis]).sum::<usize>(),
+                    + (0..3).map(|axis| all[phase][axis].target * strides[axis]).sum::<usize>(),
                 target_step: std::array::from_fn(|axis| geometry.stride[axis] * strides[axis]),
             };
-            let product = Product {
-                level,
+            Product {
                 weights,
-                taps: &taps,
+                taps: &of_picture[phase],
                 source: &source,
                 pixels: pixels.merged(),
                 target_plane: plane,
                 bias: bias.map(|bias| &bias[group * channels..(group + 1) * channels]),
-            };
-            // SAFETY: the phases divide the large picture's values among them.
-            unsafe { product.write(target) };
-        }
-    }
+            }
+        })
+        .collect();
+    // SAFETY: the phases and groups divide the large pictures' values among them.
+    unsafe { write_all(level, &products, Shared::new(&mut large)) };
     large
 }
 

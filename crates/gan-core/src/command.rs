@@ -26,6 +26,7 @@ pub const EXIT_CODES: &str = "Exit codes: 0 done, 1 other failure, 2 wrong flag 
 pub fn run<C: clap::Parser>(
     body: impl FnOnce(C) -> Result<()> + std::panic::UnwindSafe,
 ) -> ExitCode {
+    convolution::allocator::keep_memory();
     let command = C::parse_from(normalised(std::env::args_os()));
     match body(command) {
         Ok(()) => ExitCode::SUCCESS,

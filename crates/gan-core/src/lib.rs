@@ -31,7 +31,5 @@ pub mod stage;
 pub mod tensorboard;
 pub mod weights;
 
-/// Every binary of the workspace keeps freed tensors' memory for the next ones: the system's own allocator
-/// gives large ones back at once, and clearing fresh pages took a tenth of a training step.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: convolution::allocator::Allocator = convolution::allocator::Allocator;

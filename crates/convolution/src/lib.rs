@@ -23,6 +23,6 @@ pub use descent::{Adam, adam, average};
 pub use extension::{Bias, Operators, Window};
 pub use geometry::Geometry;
 pub use normalise::{Groups, Normalised, NormalisedGradient, normalise, normalise_gradient, scale};
-pub use operators::{bias_gradient, convolve, transpose, weight_gradient};
+pub use operators::{bias_gradient, convolve, convolve_and, transpose, transpose_and, weight_gradient};
 pub use simd::Level;
 pub use sum::sum;

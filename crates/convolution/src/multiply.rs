@@ -3,6 +3,7 @@
 
 use rayon::prelude::*;
 
+use crate::activation::Activation;
 use crate::kernel::{Run, Tile, load, store};
 use crate::picture::{Pixels, SLACK};
 use crate::simd::{Level, Machine, Work, with};
@@ -114,8 +115,7 @@ pub(crate) struct Product<'a> {
     pub(crate) pixels: Pixels,
     /// Values from one channel of the target to the next.
     pub(crate) target_plane: usize,
-    /// One value a channel.
-    pub(crate) bias: Option<&'a [f32]>,
+    pub(crate) finish: Finish<'a>,
 }
 
 /// Terms of a sum that are taken at once: a panel of them stays in the first cache.
@@ -190,25 +190,22 @@ impl Work for Task<'_> {
             panels.len() * blocks.len()
         };
         let mut runs = Vec::with_capacity(M::WIDTH);
+        let all: Vec<Panel> = panels
+            .clone()
+            .map(|panel| {
+                let first = panel * M::WIDTH;
+                product.pixels.runs(first, M::WIDTH.min(count - first), &mut runs);
+                Panel::new(&runs)
+            })
+            .collect();
         let mut scratch = Scratch::take(piece * M::WIDTH + SLACK + kept * tile);
         let (gathered, results) = scratch.split_at_mut(piece * M::WIDTH + SLACK);
         for number in 0..pieces {
             let start = number * piece;
             let terms = start..(start + piece).min(depth);
-            for (place, panel) in panels.clone().enumerate() {
-                let first = panel * M::WIDTH;
-                let present = M::WIDTH.min(count - first);
-                product.pixels.runs(first, present, &mut runs);
-                // SAFETY: the runs lie in the source with all taps, by how both were made.
-                unsafe {
-                    gather(
-                        machine,
-                        gathered,
-                        product.source,
-                        &product.taps[terms.clone()],
-                        &runs,
-                    );
-                }
+            for (place, panel) in all.iter().enumerate() {
+                // SAFETY: the panel lies in the source with all taps, by how both were made.
+                unsafe { panel.gather(machine, gathered, product.source, &product.taps[terms.clone()]) };
                 for block in blocks.clone() {
                     let kept = if pieces == 1 {
                         0
@@ -227,11 +224,11 @@ impl Work for Task<'_> {
                         continued: number > 0,
                     };
                     // SAFETY: `left` has terms * ROWS values, `gathered` terms * WIDTH, `results` a tile.
-                    unsafe { sums.add(machine, present.div_ceil(M::F32_LANES), rows) };
+                    unsafe { sums.add(machine, panel.present.div_ceil(M::F32_LANES), rows) };
                     if number + 1 == pieces {
                         let channel = block * M::ROWS;
                         // SAFETY: the target's places are this task's own, as the caller promised.
-                        unsafe { product.scatter(machine, results, target, channel, rows, &runs) };
+                        unsafe { panel.scatter(machine, product, results, target, channel, rows) };
                     }
                 }
             }
@@ -239,49 +236,100 @@ impl Work for Task<'_> {
     }
 }
 
-/// Copies the values of each tap for all runs: `[taps][WIDTH]`.
-///
-/// # Safety
-/// Every run with every tap must lie in the source, with `SLACK` values behind.
-#[inline(always)]
-unsafe fn gather<M: Machine>(
-    machine: M,
-    to: &mut [f32],
-    source: &[f32],
-    taps: &[usize],
-    runs: &[Run],
-) {
-    debug_assert!(to.len() >= taps.len() * M::WIDTH + SLACK);
-    let mut to = to.as_mut_ptr();
-    // SAFETY: whole vectors are copied: each run's excess is overwritten by the next run, and the last
-    // one's falls into the slack. Runs are in ascending order.
-    unsafe {
-        if runs.iter().all(|run| run.length == 1) {
-            for tap in taps {
+/// Pixels that are computed together, as pieces of as many pixels each, or of any lengths.
+struct Panel {
+    present: usize,
+    /// Pixels of a piece, or 0 where they differ.
+    grain: usize,
+    pieces: Vec<Run>,
+}
+
+impl Panel {
+    /// The pixels of `runs`, in pieces of 16, 8 or 4 where all runs consist of such.
+    fn new(runs: &[Run]) -> Self {
+        let present = runs.iter().map(|run| run.length).sum();
+        let fits = |grain: &usize| runs.iter().all(|run| run.length % grain == 0);
+        let grain = [16, 8, 4].into_iter().find(fits).unwrap_or(0);
+        if grain == 0 {
+            return Self { present, grain, pieces: runs.to_vec() };
+        }
+        let mut pieces = Vec::new();
+        for run in runs {
+            for offset in (0..run.length).step_by(grain) {
+                pieces.push(Run {
+                    source: run.source + offset,
+                    // The scatter multiplies by the step of the target's columns.
+                    target: run.target,
+                    first: run.first + offset,
+                    length: offset,
+                });
+            }
+        }
+        Self { present, grain, pieces }
+    }
+
+    /// Copies the values of each tap: `[taps][WIDTH]`.
+    ///
+    /// # Safety
+    /// Every piece with every tap must lie in the source, with `SLACK` values behind.
+    #[inline(always)]
+    unsafe fn gather<M: Machine>(&self, machine: M, to: &mut [f32], source: &[f32], taps: &[usize]) {
+        debug_assert!(to.len() >= taps.len() * M::WIDTH + SLACK, "room for the taps");
+        // SAFETY: as the caller promised.
+        unsafe {
+            match self.grain {
+                16 => self.gather_even::<M, 16>(to, source, taps),
+                8 => self.gather_even::<M, 8>(to, source, taps),
+                4 => self.gather_even::<M, 4>(to, source, taps),
+                _ => self.gather_uneven(machine, to, source, taps),
+            }
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn gather_even<M: Machine, const GRAIN: usize>(&self, to: &mut [f32], source: &[f32], taps: &[usize]) {
+        let mut to = to.as_mut_ptr();
+        for tap in taps {
+            for piece in &self.pieces {
+                // SAFETY: pieces with taps lie in the source; a row of `to` has room for all pieces.
+                unsafe {
+                    let values = source.as_ptr().add(piece.source + tap).cast::<[f32; GRAIN]>().read_unaligned();
+                    to.add(piece.first).cast::<[f32; GRAIN]>().write_unaligned(values);
+                }
+            }
+            // SAFETY: the next row, or the end.
+            to = unsafe { to.add(M::WIDTH) };
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn gather_uneven<M: Machine>(&self, machine: M, to: &mut [f32], source: &[f32], taps: &[usize]) {
+        let mut to = to.as_mut_ptr();
+        let is_single = self.pieces.iter().all(|run| run.length == 1);
+        for tap in taps {
+            // SAFETY: whole vectors are copied: each run's excess is overwritten by the next run, and the
+            // last one's falls into the slack. Runs are in ascending order.
+            unsafe {
                 let source = source.as_ptr().add(*tap);
-                for (lane, run) in runs.iter().enumerate() {
-                    *to.add(lane) = *source.add(run.source);
+                if is_single {
+                    for (lane, run) in self.pieces.iter().enumerate() {
+                        *to.add(lane) = *source.add(run.source);
+                    }
+                } else {
+                    for run in &self.pieces {
+                        let (from, to) = (source.add(run.source), to.add(run.first));
+                        let mut done = 0;
+                        while done < run.length {
+                            store(machine, to.add(done), load(machine, from.add(done)));
+                            done += M::F32_LANES;
+                        }
+                    }
                 }
                 to = to.add(M::WIDTH);
             }
-            return;
-        }
-        for tap in taps {
-            let source = source.as_ptr().add(*tap);
-            for run in runs {
-                let (from, to) = (source.add(run.source), to.add(run.first));
-                let mut done = 0;
-                while done < run.length {
-                    store(machine, to.add(done), load(machine, from.add(done)));
-                    done += M::F32_LANES;
-                }
-            }
-            to = to.add(M::WIDTH);
         }
     }
-}
 
-impl Product<'_> {
     /// Writes a tile of results to their places.
     ///
     /// # Safety
@@ -290,37 +338,124 @@ impl Product<'_> {
     unsafe fn scatter<M: Machine>(
         &self,
         machine: M,
-        results: &[f32],
+        product: &Product<'_>,
+        results: &mut [f32],
         target: Shared,
         channel: usize,
         rows: usize,
-        runs: &[Run],
     ) {
-        let step = self.pixels.target_step[2];
-        for row in 0..rows {
+        let step = product.pixels.target_step[2];
+        for (row, results) in results.chunks_exact_mut(M::WIDTH).enumerate().take(rows) {
             let channel = channel + row;
-            let bias = self.bias.map_or(0.0, |bias| bias[channel]);
-            let from = results[row * M::WIDTH..].as_ptr();
+            product.finish.apply(machine, channel, results);
             // SAFETY: as the caller promised.
             unsafe {
-                let to = target.get().add(channel * self.target_plane);
-                for run in runs {
-                    let (from, to) = (from.add(run.first), to.add(run.target));
-                    let mut done = 0;
-                    if step == 1 {
-                        let bias = machine.splat_f32s(bias);
-                        while done + M::F32_LANES <= run.length {
-                            let sum = machine.add_f32s(load(machine, from.add(done)), bias);
-                            store(machine, to.add(done), sum);
-                            done += M::F32_LANES;
+                let to = target.get().add(channel * product.target_plane);
+                match (self.grain, step) {
+                    (16, 1) => self.scatter_even::<16, 1>(results, to),
+                    (8, 1) => self.scatter_even::<8, 1>(results, to),
+                    (4, 1) => self.scatter_even::<4, 1>(results, to),
+                    (16, 2) => self.scatter_even::<16, 2>(results, to),
+                    (8, 2) => self.scatter_even::<8, 2>(results, to),
+                    (4, 2) => self.scatter_even::<4, 2>(results, to),
+                    (0, _) => self.scatter_uneven(results, to, step),
+                    (grain, _) => {
+                        for piece in &self.pieces {
+                            let to = to.add(piece.target + piece.length * step);
+                            for place in 0..grain {
+                                *to.add(place * step) = results[piece.first + place];
+                            }
                         }
-                    }
-                    while done < run.length {
-                        *to.add(done * step) = *from.add(done) + bias;
-                        done += 1;
                     }
                 }
             }
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn scatter_even<const GRAIN: usize, const STEP: usize>(&self, results: &[f32], to: *mut f32) {
+        for piece in &self.pieces {
+            // SAFETY: as the caller promised; a piece has GRAIN results.
+            unsafe {
+                let values = results.as_ptr().add(piece.first).cast::<[f32; GRAIN]>();
+                let to = to.add(piece.target + piece.length * STEP);
+                if STEP == 1 {
+                    to.cast::<[f32; GRAIN]>().write_unaligned(values.read_unaligned());
+                } else {
+                    for (place, value) in (*values).iter().enumerate() {
+                        *to.add(place * STEP) = *value;
+                    }
+                }
+            }
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn scatter_uneven(&self, results: &[f32], to: *mut f32, step: usize) {
+        for run in &self.pieces {
+            let values = &results[run.first..run.first + run.length];
+            // SAFETY: as the caller promised.
+            unsafe {
+                let to = to.add(run.target);
+                if step == 1 {
+                    std::slice::from_raw_parts_mut(to, run.length).copy_from_slice(values);
+                } else {
+                    for (place, value) in values.iter().enumerate() {
+                        *to.add(place * step) = *value;
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// What is done with a finished sum, once it is known: `activation(scale * sum + shift)`.
+#[derive(Clone, Copy)]
+pub(crate) struct Finish<'a> {
+    /// One value a channel; 1 without.
+    pub(crate) scale: Option<&'a [f32]>,
+    /// One value a channel, a bias for instance; 0 without.
+    pub(crate) shift: Option<&'a [f32]>,
+    pub(crate) activation: Activation,
+}
+
+impl<'a> Finish<'a> {
+    /// The part for some of the channels.
+    pub(crate) fn of(self, channels: std::ops::Range<usize>) -> Finish<'a> {
+        Finish {
+            scale: self.scale.map(|values| &values[channels.clone()]),
+            shift: self.shift.map(|values| &values[channels]),
+            activation: self.activation,
+        }
+    }
+
+    #[inline(always)]
+    fn apply<M: Machine>(&self, _: M, channel: usize, results: &mut [f32]) {
+        if let Some(scale) = self.scale {
+            for value in &mut *results {
+                *value *= scale[channel];
+            }
+        }
+        if let Some(shift) = self.shift {
+            for value in &mut *results {
+                *value += shift[channel];
+            }
+        }
+        // A loop for each kind, so that none chooses inside.
+        macro_rules! each {
+            ($($kind:pat => $activation:expr),*) => {
+                match self.activation {
+                    Activation::Identity => {}
+                    $($kind => for value in &mut *results {
+                        *value = $activation.value(*value);
+                    })*
+                }
+            };
+        }
+        each! {
+            Activation::LeakyRelu(slope) => Activation::LeakyRelu(slope),
+            Activation::Tanh => Activation::Tanh,
+            Activation::Sigmoid => Activation::Sigmoid
         }
     }
 }

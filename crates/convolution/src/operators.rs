@@ -3,7 +3,8 @@
 use rayon::prelude::*;
 
 use crate::geometry::Geometry;
-use crate::multiply::{Packed, Places, Product, write_all};
+use crate::activation::Activation;
+use crate::multiply::{Finish, Packed, Places, Product, write_all};
 use crate::picture::{Padded, Pixels};
 use crate::simd::Level;
 use crate::weights::WeightSum;
@@ -44,12 +45,29 @@ pub fn convolve(
     weight: &[f32],
     bias: Option<&[f32]>,
 ) -> Vec<f32> {
+    convolve_and(geometry, large, weight, None, bias, Activation::Identity)
+}
+
+/// As [`convolve`], then `activation(scale * sum + shift)` with one scale and shift for each channel: a
+/// normalisation by known statistics costs nothing then.
+///
+/// # Panics
+/// If a length does not fit the geometry.
+pub fn convolve_and(
+    geometry: &Geometry,
+    large: &[f32],
+    weight: &[f32],
+    scale: Option<&[f32]>,
+    shift: Option<&[f32]>,
+    activation: Activation,
+) -> Vec<f32> {
     geometry.check();
     check("large picture", large, geometry.large_length(), geometry);
     check("weight", weight, geometry.weight_length(), geometry);
-    if let Some(bias) = bias {
-        check("bias", bias, geometry.small_channels, geometry);
+    for values in [scale, shift].into_iter().flatten() {
+        check("scale or shift", values, geometry.small_channels, geometry);
     }
+    let finish = Finish { scale, shift, activation };
     let level = Level::current();
     let mut small = unwritten(geometry.small_length());
     let (padded, taps) = padded_large(geometry);
@@ -75,7 +93,7 @@ pub fn convolve(
             source: &source,
             pixels: pixels_of_small(geometry, &padded, group),
             target_plane: geometry.small_plane(),
-            bias: bias.map(|bias| &bias[group * channels..(group + 1) * channels]),
+            finish: finish.of(group * channels..(group + 1) * channels),
         })
         .collect();
     // SAFETY: pixels and planes count the small pictures' values of each group's channels, each once.
@@ -99,12 +117,28 @@ pub fn transpose(
     weight: &[f32],
     bias: Option<&[f32]>,
 ) -> Vec<f32> {
+    transpose_and(geometry, small, weight, None, bias, Activation::Identity)
+}
+
+/// As [`transpose`], then `activation(scale * sum + shift)` with one scale and shift for each channel.
+///
+/// # Panics
+/// If a length does not fit the geometry.
+pub fn transpose_and(
+    geometry: &Geometry,
+    small: &[f32],
+    weight: &[f32],
+    scale: Option<&[f32]>,
+    shift: Option<&[f32]>,
+    activation: Activation,
+) -> Vec<f32> {
     geometry.check();
     check("small picture", small, geometry.small_length(), geometry);
     check("weight", weight, geometry.weight_length(), geometry);
-    if let Some(bias) = bias {
-        check("bias", bias, geometry.large_channels, geometry);
+    for values in [scale, shift].into_iter().flatten() {
+        check("scale or shift", values, geometry.large_channels, geometry);
     }
+    let finish = Finish { scale, shift, activation };
     let level = Level::current();
     let mut large = unwritten(geometry.large_length());
     // Value o of the large picture, plus the padding, is s * u + r: phase r of the stride s sees only the
@@ -181,7 +215,7 @@ pub fn transpose(
                 source: &source,
                 pixels: pixels.merged(),
                 target_plane: plane,
-                bias: bias.map(|bias| &bias[group * channels..(group + 1) * channels]),
+                finish: finish.of(group * channels..(group + 1) * channels),
             }
         })
         .collect();

@@ -1,11 +1,13 @@
 //! Convolution as one matrix product whose right side is never written down: each panel of pixels is
 //! gathered from the picture just before it is used.
 
+use std::ops::Range;
+
 use rayon::prelude::*;
 
 use crate::activation::Activation;
 use crate::kernel::{Run, Tile, load, store};
-use crate::picture::{Pixels, SLACK};
+use crate::picture::{Pictures, Pixels, SLACK};
 use crate::simd::{Level, Machine, Work, with};
 use crate::workspace::{Scratch, Shared, Workspace};
 
@@ -110,8 +112,6 @@ pub(crate) struct Product<'a> {
     pub(crate) weights: &'a Packed,
     /// Where the k-th value of a pixel lies, seen from the pixel.
     pub(crate) taps: &'a [usize],
-    /// Padded pictures, with `SLACK` values behind them.
-    pub(crate) source: &'a [f32],
     pub(crate) pixels: Pixels,
     /// Values from one channel of the target to the next.
     pub(crate) target_plane: usize,
@@ -121,100 +121,232 @@ pub(crate) struct Product<'a> {
 /// Terms of a sum that are taken at once: a panel of them stays in the first cache.
 const DEPTH: usize = 160;
 
+/// How the work is divided among tasks. The sums do not depend on it.
+enum Division {
+    /// Each task takes so many pictures, lays them out for itself and does everything with them.
+    Images(usize),
+    /// The pictures are laid out first; each task takes some panels and some blocks of rows of a product.
+    Tiles(Vec<[usize; 2]>),
+}
+
+/// Values of laid out pictures that leave room for the rest in the second cache.
+const NEAR: usize = 160 * 1024;
+
+/// About how many cycles the parts of the work take, on the machines where this was written.
+mod cycles {
+    /// Multiplying a panel by a row block, one term of the sum.
+    pub(super) const TILE: usize = 12;
+    /// Gathering one term of a panel.
+    pub(super) const GATHER: usize = 10;
+    /// Reading a row block's weight from far away.
+    pub(super) const WEIGHT: usize = 4;
+    /// Handing out a task.
+    pub(super) const TASK: usize = 6000;
+    /// Writing laid out pictures for others to read, each value.
+    pub(super) const FAR: usize = 4;
+}
+
+impl Division {
+    /// The division that should end first.
+    fn of(products: &[Product<'_>], pictures: Pictures<'_>, shape: (usize, usize)) -> Self {
+        let (rows, width) = shape;
+        let threads = rayon::current_num_threads();
+        let rounds = |tasks: usize, each: usize| tasks.div_ceil(threads) * (each + cycles::TASK);
+        let work = |product: &Product<'_>, panels: usize, blocks: usize| {
+            let depth = product.weights.depth;
+            depth * (panels * (cycles::GATHER + cycles::TILE * blocks) + cycles::WEIGHT * blocks)
+        };
+        let blocks = |product: &Product<'_>| product.weights.channels.div_ceil(rows);
+        let mut best = (usize::MAX, Self::Images(1));
+        for images in 1..=pictures.batch {
+            let near = images * pictures.padded.image();
+            if images > 1 && near > NEAR {
+                break;
+            }
+            let all: usize = products
+                .iter()
+                .map(|product| work(product, (images * product.pixels.each()).div_ceil(width), blocks(product)))
+                .sum();
+            let time = rounds(pictures.batch.div_ceil(images), all + near);
+            if time < best.0 {
+                best = (time, Self::Images(images));
+            }
+        }
+        let mut tiles = Vec::new();
+        let mut total = pictures.batch * pictures.padded.image() * cycles::FAR / threads;
+        for product in products {
+            let panels = product.pixels.count().div_ceil(width);
+            let blocks = blocks(product);
+            let mut best = (usize::MAX, [1, 1]);
+            for together in (1..=panels.min(16)).rev() {
+                for shares in 1..=blocks.min(16) {
+                    let share = blocks.div_ceil(shares);
+                    let tasks = panels.div_ceil(together) * blocks.div_ceil(share);
+                    let time = rounds(tasks, work(product, together, share));
+                    if time < best.0 {
+                        best = (time, [together, share]);
+                    }
+                }
+            }
+            total = total.saturating_add(best.0);
+            tiles.push(best.1);
+        }
+        if total < best.0 { Self::Tiles(tiles) } else { best.1 }
+    }
+}
+
 /// Writes every pixel of every channel of each product.
 ///
 /// All at once: the threads wait for each other a single time.
 ///
 /// # Safety
 /// Every place that the products' pixels and planes give must lie in `target`, and no two may be the same.
-pub(crate) unsafe fn write_all(level: Level, products: &[Product<'_>], target: Shared) {
+pub(crate) unsafe fn write_all(level: Level, products: &[Product<'_>], pictures: Pictures<'_>, target: Shared) {
     let (rows, vectors, lanes) = tile_of(level);
-    let threads = rayon::current_num_threads();
-    let wanted = if threads == 1 { 1 } else { threads * 12 }.div_ceil(products.len().max(1));
-    let mut tasks = Vec::new();
-    for product in products {
-        let panels = product.pixels.count().div_ceil(vectors * lanes);
-        let blocks = product.weights.channels.div_ceil(rows);
-        if panels == 0 || blocks == 0 {
-            continue;
+    let width = vectors * lanes;
+    match Division::of(products, pictures, (rows, width)) {
+        Division::Images(together) => {
+            let tasks = pictures.batch.div_ceil(together);
+            (0..tasks).into_par_iter().for_each(|task| {
+                let images = task * together..((task + 1) * together).min(pictures.batch);
+                with(level, Images { products, pictures, target, images });
+            });
         }
-        // A task takes some panels and some blocks of rows; enough tasks that no thread waits long, and
-        // none so small that handing it out costs more. The sums do not depend on the division.
-        let work = panels * blocks * product.weights.depth.max(1);
-        let wanted = wanted.min(work.div_ceil(2048));
-        let together = panels.div_ceil(wanted).clamp(1, 8);
-        let parts = panels.div_ceil(together);
-        let shares = wanted.div_ceil(parts).clamp(1, blocks);
-        let share = blocks.div_ceil(shares);
-        for first in (0..panels).step_by(together) {
-            for block in (0..blocks).step_by(share) {
-                tasks.push(Task {
-                    product,
-                    target,
-                    panels: first..(first + together).min(panels),
-                    blocks: block..(block + share).min(blocks),
-                });
+        Division::Tiles(tiles) => {
+            let source = pictures.padded.copy(pictures.batch, pictures.values);
+            let mut tasks = Vec::new();
+            for (product, [together, share]) in products.iter().zip(tiles) {
+                let panels = product.pixels.count().div_ceil(width);
+                let blocks = product.weights.channels.div_ceil(rows);
+                for first in (0..panels).step_by(together) {
+                    for block in (0..blocks).step_by(share) {
+                        tasks.push(Tiles {
+                            product,
+                            source: &source,
+                            target,
+                            panels: first..(first + together).min(panels),
+                            blocks: block..(block + share).min(blocks),
+                        });
+                    }
+                }
             }
+            tasks.into_par_iter().for_each(|task| with(level, task));
         }
     }
-    tasks.into_par_iter().for_each(|task| with(level, task));
 }
 
-struct Task<'a> {
-    product: &'a Product<'a>,
+struct Images<'a> {
+    products: &'a [Product<'a>],
+    pictures: Pictures<'a>,
     target: Shared,
-    panels: std::ops::Range<usize>,
-    blocks: std::ops::Range<usize>,
+    images: Range<usize>,
 }
 
-impl Work for Task<'_> {
+impl Work for Images<'_> {
     type Output = ();
 
     #[inline(always)]
     fn run<M: Machine>(self, machine: M) {
-        let Self {
-            product,
-            target,
-            panels,
-            blocks,
-        } = self;
-        let depth = product.taps.len();
-        let pieces = depth.div_ceil(DEPTH).max(1);
-        let piece = depth.div_ceil(pieces);
-        let tile = M::ROWS * M::WIDTH;
-        let count = product.pixels.count();
-        // One panel, and the results of all panels of the task while their sums go on.
-        let kept = if pieces == 1 {
-            1
-        } else {
-            panels.len() * blocks.len()
+        let Self { products, pictures, target, images } = self;
+        let padded = pictures.padded;
+        let near = (images.len() * padded.image() + SLACK).next_multiple_of(16);
+        let most = |product: &Product<'_>| {
+            let panels = (images.len() * product.pixels.each()).div_ceil(M::WIDTH);
+            product.scratch::<M>(panels, product.weights.channels.div_ceil(M::ROWS))
         };
+        let mut scratch = Scratch::take(near + products.iter().map(most).max().unwrap_or(0));
+        let (source, scratch) = scratch.split_at_mut(near);
+        padded.copy_planes(&mut source[..images.len() * padded.image()], pictures.part(images.clone()));
+        source[images.len() * padded.image()..].fill(0.0);
+        for product in products {
+            let each = product.pixels.each();
+            let pixels = images.start * each..images.end * each;
+            let blocks = 0..product.weights.channels.div_ceil(M::ROWS);
+            // SAFETY: these pictures are laid out; their places in the target are this task's own.
+            unsafe { product.tiles(machine, (source, images.start), target, pixels, blocks, scratch) };
+        }
+    }
+}
+
+struct Tiles<'a> {
+    product: &'a Product<'a>,
+    source: &'a [f32],
+    target: Shared,
+    panels: Range<usize>,
+    blocks: Range<usize>,
+}
+
+impl Work for Tiles<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<M: Machine>(self, machine: M) {
+        let Self { product, source, target, panels, blocks } = self;
+        let mut scratch = Scratch::take(product.scratch::<M>(panels.len(), blocks.len()));
+        let pixels = panels.start * M::WIDTH..(panels.end * M::WIDTH).min(product.pixels.count());
+        // SAFETY: all pictures are laid out; the tiles' places in the target are this task's own.
+        unsafe { product.tiles(machine, (source, 0), target, pixels, blocks, &mut scratch) };
+    }
+}
+
+impl Product<'_> {
+    /// Pieces of the sum, and the terms of each but the last.
+    fn pieces(&self) -> (usize, usize) {
+        let depth = self.taps.len();
+        let pieces = depth.div_ceil(DEPTH).max(1);
+        (pieces, depth.div_ceil(pieces))
+    }
+
+    /// Values of scratch that some panels and blocks need: one gathered panel, and the results of all
+    /// panels while their sums go on.
+    fn scratch<M: Machine>(&self, panels: usize, blocks: usize) -> usize {
+        let (pieces, piece) = self.pieces();
+        let kept = if pieces == 1 { 1 } else { panels * blocks };
+        piece * M::WIDTH + SLACK + kept * M::ROWS * M::WIDTH
+    }
+
+    /// Writes some pixels of some blocks of channels.
+    ///
+    /// # Safety
+    /// `source` must hold the pixels' pictures, laid out, from the picture whose number is given; their
+    /// places in the target must belong to this thread.
+    #[inline(always)]
+    unsafe fn tiles<M: Machine>(
+        &self,
+        machine: M,
+        (source, first_image): (&[f32], usize),
+        target: Shared,
+        pixels: Range<usize>,
+        blocks: Range<usize>,
+        scratch: &mut [f32],
+    ) {
+        let depth = self.taps.len();
+        let (pieces, piece) = self.pieces();
+        let tile = M::ROWS * M::WIDTH;
         let mut runs = Vec::with_capacity(M::WIDTH);
-        let all: Vec<Panel> = panels
+        let panels: Vec<Panel> = pixels
             .clone()
-            .map(|panel| {
-                let first = panel * M::WIDTH;
-                product.pixels.runs(first, M::WIDTH.min(count - first), &mut runs);
+            .step_by(M::WIDTH)
+            .map(|first| {
+                self.pixels.runs(first, M::WIDTH.min(pixels.end - first), &mut runs);
+                for run in &mut runs {
+                    run.source -= first_image * self.pixels.source_image;
+                }
                 Panel::new(&runs)
             })
             .collect();
-        let mut scratch = Scratch::take(piece * M::WIDTH + SLACK + kept * tile);
         let (gathered, results) = scratch.split_at_mut(piece * M::WIDTH + SLACK);
         for number in 0..pieces {
             let start = number * piece;
             let terms = start..(start + piece).min(depth);
-            for (place, panel) in all.iter().enumerate() {
+            for (place, panel) in panels.iter().enumerate() {
                 // SAFETY: the panel lies in the source with all taps, by how both were made.
-                unsafe { panel.gather(machine, gathered, product.source, &product.taps[terms.clone()]) };
+                unsafe { panel.gather(machine, gathered, source, &self.taps[terms.clone()]) };
                 for block in blocks.clone() {
-                    let kept = if pieces == 1 {
-                        0
-                    } else {
-                        place * blocks.len() + block - blocks.start
-                    };
+                    let kept = if pieces == 1 { 0 } else { place * blocks.len() + block - blocks.start };
                     let results = &mut results[kept * tile..(kept + 1) * tile];
-                    let rows = M::ROWS.min(product.weights.channels - block * M::ROWS);
-                    let left = &product.weights.values[(block * depth + terms.start) * M::ROWS
+                    let rows = M::ROWS.min(self.weights.channels - block * M::ROWS);
+                    let left = &self.weights.values[(block * depth + terms.start) * M::ROWS
                         ..(block * depth + terms.end) * M::ROWS];
                     let sums = Tile {
                         depth: terms.len(),
@@ -226,9 +358,8 @@ impl Work for Task<'_> {
                     // SAFETY: `left` has terms * ROWS values, `gathered` terms * WIDTH, `results` a tile.
                     unsafe { sums.add(machine, panel.present.div_ceil(M::F32_LANES), rows) };
                     if number + 1 == pieces {
-                        let channel = block * M::ROWS;
-                        // SAFETY: the target's places are this task's own, as the caller promised.
-                        unsafe { panel.scatter(machine, product, results, target, channel, rows) };
+                        // SAFETY: the target's places are this thread's own, as the caller promised.
+                        unsafe { panel.scatter(machine, self, results, target, block * M::ROWS, rows) };
                     }
                 }
             }

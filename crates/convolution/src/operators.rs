@@ -5,7 +5,7 @@ use rayon::prelude::*;
 use crate::geometry::Geometry;
 use crate::activation::Activation;
 use crate::multiply::{Finish, Packed, Places, Product, write_all};
-use crate::picture::{Padded, Pixels};
+use crate::picture::{Padded, Pictures, Pixels};
 use crate::simd::Level;
 use crate::weights::WeightSum;
 use crate::workspace::Shared;
@@ -82,22 +82,19 @@ pub fn convolve_and(
         };
         Packed::all(level, weight, places, &[(0..taps.len()).collect()])
     };
-    let (source, weights) = rayon::join(
-        || padded.copy(geometry.batch, large),
-        || (0..geometry.groups).flat_map(pack).collect::<Vec<_>>(),
-    );
+    let weights: Vec<Packed> = (0..geometry.groups).flat_map(pack).collect();
+    let pictures = Pictures { padded: &padded, batch: geometry.batch, values: large };
     let products: Vec<Product> = (0..geometry.groups)
         .map(|group| Product {
             weights: &weights[group],
             taps: &taps,
-            source: &source,
             pixels: pixels_of_small(geometry, &padded, group),
             target_plane: geometry.small_plane(),
             finish: finish.of(group * channels..(group + 1) * channels),
         })
         .collect();
     // SAFETY: pixels and planes count the small pictures' values of each group's channels, each once.
-    unsafe { write_all(level, &products, Shared::new(&mut small)) };
+    unsafe { write_all(level, &products, pictures, Shared::new(&mut small)) };
     small
 }
 
@@ -184,10 +181,8 @@ pub fn transpose_and(
         };
         Packed::all(level, weight, places, &of_weight)
     };
-    let (source, weights) = rayon::join(
-        || padded.copy(geometry.batch, small),
-        || (0..geometry.groups).flat_map(pack).collect::<Vec<_>>(),
-    );
+    let weights: Vec<Packed> = (0..geometry.groups).flat_map(pack).collect();
+    let pictures = Pictures { padded: &padded, batch: geometry.batch, values: small };
     let channel = padded.plane();
     let of_picture: Vec<Vec<usize>> = seen
         .iter()
@@ -212,7 +207,6 @@ pub fn transpose_and(
             Product {
                 weights,
                 taps: &of_picture[phase],
-                source: &source,
                 pixels: pixels.merged(),
                 target_plane: plane,
                 finish: finish.of(group * channels..(group + 1) * channels),
@@ -220,7 +214,7 @@ pub fn transpose_and(
         })
         .collect();
     // SAFETY: the phases and groups divide the large pictures' values among them.
-    unsafe { write_all(level, &products, Shared::new(&mut large)) };
+    unsafe { write_all(level, &products, pictures, Shared::new(&mut large)) };
     large
 }
 

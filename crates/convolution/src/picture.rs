@@ -69,28 +69,33 @@ impl Padded {
         self.size == self.full && self.before == [0; 3] && self.phases == 1
     }
 
-    /// The pictures laid out this way.
+    /// The pictures laid out this way, with `SLACK` values behind them.
     pub(crate) fn copy(&self, batch: usize, values: &[f32]) -> Workspace {
         let level = Level::current();
-        let plane = self.plane();
+        let (plane, size) = (self.plane(), self.size.iter().product::<usize>());
         let planes = batch * self.channels;
         let mut padded = Workspace::take(planes * plane + SLACK);
         padded[planes * plane..].fill(0.0);
         let (target, _) = padded.split_at_mut(planes * plane);
-        let size: usize = self.size.iter().product();
         let some = (65536 / plane.max(1)).max(1);
         target
-            .par_chunks_mut(plane)
-            .zip(values.par_chunks(size))
-            .with_min_len(some)
-            .for_each(|(target, source)| {
-                if self.is_plain() {
-                    target.copy_from_slice(source);
-                } else {
-                    with(level, Plane { padded: self, target, source });
-                }
-            });
+            .par_chunks_mut(some * plane)
+            .zip(values.par_chunks(some * size))
+            .for_each(|(target, source)| with(level, Planes { padded: self, target, source }));
         padded
+    }
+
+    /// Lays out some planes that lie one behind the other.
+    #[inline(always)]
+    pub(crate) fn copy_planes(&self, target: &mut [f32], source: &[f32]) {
+        let (plane, size) = (self.plane(), self.size.iter().product::<usize>());
+        for (target, source) in target.chunks_exact_mut(plane).zip(source.chunks_exact(size)) {
+            if self.is_plain() {
+                target.copy_from_slice(source);
+            } else {
+                self.copy_plane(target, source);
+            }
+        }
     }
 
     #[inline(always)]
@@ -157,18 +162,35 @@ impl Padded {
     }
 }
 
-struct Plane<'a> {
+struct Planes<'a> {
     padded: &'a Padded,
     target: &'a mut [f32],
     source: &'a [f32],
 }
 
-impl Work for Plane<'_> {
+impl Work for Planes<'_> {
     type Output = ();
 
     #[inline(always)]
     fn run<M: Machine>(self, _: M) {
-        self.padded.copy_plane(self.target, self.source);
+        self.padded.copy_planes(self.target, self.source);
+    }
+}
+
+/// Pictures and how the kernels want them laid out.
+#[derive(Clone, Copy)]
+pub(crate) struct Pictures<'a> {
+    pub(crate) padded: &'a Padded,
+    pub(crate) batch: usize,
+    /// As they are.
+    pub(crate) values: &'a [f32],
+}
+
+impl<'a> Pictures<'a> {
+    /// The values of some of the pictures, as they are.
+    pub(crate) fn part(&self, images: std::ops::Range<usize>) -> &'a [f32] {
+        let size = self.padded.channels * self.padded.size.iter().product::<usize>();
+        &self.values[images.start * size..images.end * size]
     }
 }
 
@@ -188,6 +210,11 @@ pub(crate) struct Pixels {
 }
 
 impl Pixels {
+    /// Pixels of one picture.
+    pub(crate) fn each(&self) -> usize {
+        self.size.iter().product()
+    }
+
     pub(crate) fn count(&self) -> usize {
         self.batch * self.size.iter().product::<usize>()
     }

@@ -300,23 +300,24 @@ pub fn weight_gradient(geometry: &Geometry, large: &[f32], small: &[f32]) -> Vec
     geometry.check();
     check("large picture", large, geometry.large_length(), geometry);
     check("small picture", small, geometry.small_length(), geometry);
-    let (padded, taps) = padded_large(geometry);
-    let source = padded.copy(geometry.batch, large);
+    let (padded, _) = padded_large(geometry);
+    let pictures = Pictures { padded: &padded, batch: geometry.batch, values: large };
+    let kernel = kernel_places(geometry, &padded);
     let mut weight = unwritten(geometry.weight_length());
     let channels = geometry.small_channels / geometry.groups;
-    for (group, weight) in weight
-        .chunks_exact_mut((channels * taps.len()).max(1))
-        .enumerate()
-    {
+    let larges = geometry.large_channels / geometry.groups;
+    let terms = larges * kernel.len();
+    for (group, weight) in weight.chunks_exact_mut((channels * terms).max(1)).enumerate() {
         let sum = WeightSum {
             level: Level::current(),
-            source: &source,
+            pictures,
+            large_channels: group * larges..(group + 1) * larges,
+            kernel: &kernel,
             pixels: pixels_of_small(geometry, &padded, group),
-            taps: &taps,
             gradient: small,
             gradient_plane: geometry.small_plane(),
             channels,
-            target_step: taps.len(),
+            target_step: terms,
         };
         sum.write(weight);
     }
@@ -365,19 +366,26 @@ fn padded_large(geometry: &Geometry) -> (Padded, Vec<usize>) {
         full,
         geometry.stride[2],
     );
-    let mut taps = Vec::new();
-    for channel in 0..geometry.large_channels / geometry.groups {
-        for z in 0..geometry.kernel[0] {
-            for y in 0..geometry.kernel[1] {
-                for x in 0..geometry.kernel[2] {
-                    let place = [z, y, x];
-                    let at = std::array::from_fn(|axis| place[axis] * geometry.dilation[axis]);
-                    taps.push(channel * padded.plane() + padded.offset(at));
-                }
+    let kernel = kernel_places(geometry, &padded);
+    let taps = (0..geometry.large_channels / geometry.groups)
+        .flat_map(|channel| kernel.iter().map(move |place| (channel, *place)))
+        .map(|(channel, place)| channel * padded.plane() + place)
+        .collect();
+    (padded, taps)
+}
+
+/// Where the values of a kernel lie in a channel of the padded large picture.
+fn kernel_places(geometry: &Geometry, padded: &Padded) -> Vec<usize> {
+    let mut places = Vec::with_capacity(geometry.taps());
+    for z in 0..geometry.kernel[0] {
+        for y in 0..geometry.kernel[1] {
+            for x in 0..geometry.kernel[2] {
+                let place = [z, y, x];
+                places.push(padded.offset(std::array::from_fn(|axis| place[axis] * geometry.dilation[axis])));
             }
         }
     }
-    (padded, taps)
+    places
 }
 
 /// The small picture's values: where each reads in the padded large picture and where it lies itself.

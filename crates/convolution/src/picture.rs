@@ -192,6 +192,13 @@ impl<'a> Pictures<'a> {
         let size = self.padded.channels * self.padded.size.iter().product::<usize>();
         &self.values[images.start * size..images.end * size]
     }
+
+    /// The values of some channels of one picture, as they are.
+    pub(crate) fn planes(&self, image: usize, channels: std::ops::Range<usize>) -> &'a [f32] {
+        let size = self.padded.size.iter().product::<usize>();
+        let start = image * self.padded.channels;
+        &self.values[(start + channels.start) * size..(start + channels.end) * size]
+    }
 }
 
 /// Which pixels there are, where each reads and where it writes.

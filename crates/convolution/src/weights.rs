@@ -1,29 +1,40 @@
 //! The gradient of a weight: for each pair of channels and each place of the kernel, a sum over pixels.
 
+use std::ops::Range;
+
 use rayon::prelude::*;
 
 use crate::kernel::Correlation;
-use crate::picture::Pixels;
+use crate::picture::{Pictures, Pixels};
 use crate::simd::{Level, Machine, Work, with};
-use crate::workspace::{Shared, Workspace};
+use crate::workspace::{Scratch, Shared, Workspace};
 
 /// Pixels whose gradients stay in the first cache while all places of the kernel pass by.
 const PIXELS: usize = 192;
 
-/// `target[channel * step + places[k]] = sum over pixels of source[pixel + taps[k]] * gradient[channel, pixel]`.
+/// Values of the sums that a task keeps in the second cache.
+const SUMS: usize = 96 * 1024;
+
+/// Values of the laid out pictures beside them.
+const NEAR: usize = 96 * 1024;
+
+/// `target[channel * step + k] = sum over pixels of picture[pixel + k's place] * gradient[channel, pixel]`, where
+/// k counts the large picture's channels of the group and, inside each, the places of the kernel.
 pub(crate) struct WeightSum<'a> {
     pub(crate) level: Level,
-    /// Padded pictures.
-    pub(crate) source: &'a [f32],
-    /// `source_*` tell where a pixel reads; `target_*` where its gradient lies.
+    pub(crate) pictures: Pictures<'a>,
+    /// The large picture's channels of the group.
+    pub(crate) large_channels: Range<usize>,
+    /// Where the places of the kernel lie in a channel of the padded picture.
+    pub(crate) kernel: &'a [usize],
+    /// `source_*` tell where a pixel reads in a channel; `target_*` where its gradient lies.
     pub(crate) pixels: Pixels,
-    pub(crate) taps: &'a [usize],
     /// Pictures of gradients.
     pub(crate) gradient: &'a [f32],
     /// Values from one channel of the gradient to the next.
     pub(crate) gradient_plane: usize,
     pub(crate) channels: usize,
-    /// Values from one channel of the result to the next; k is beside k + 1.
+    /// Values from one channel of the result to the next.
     pub(crate) target_step: usize,
 }
 
@@ -31,7 +42,6 @@ struct FindShape;
 
 /// The tile of a weight's gradient.
 struct BandShape {
-    rows: usize,
     vectors: usize,
     lanes: usize,
 }
@@ -40,7 +50,7 @@ impl Work for FindShape {
     type Output = BandShape;
 
     fn run<M: Machine>(self, _: M) -> BandShape {
-        BandShape { rows: M::TAPS, vectors: M::BAND, lanes: M::F32_LANES }
+        BandShape { vectors: M::BAND, lanes: M::F32_LANES }
     }
 }
 
@@ -57,11 +67,12 @@ struct Band {
 impl WeightSum<'_> {
     /// Writes the gradient of the weight into `target`.
     pub(crate) fn write(&self, target: &mut [f32]) {
+        let terms = self.large_channels.len() * self.kernel.len();
         assert!(
-            self.channels == 0
-                || target.len() >= (self.channels - 1) * self.target_step + self.taps.len()
+            self.channels == 0 || target.len() >= (self.channels - 1) * self.target_step + terms,
+            "a weight too small for its gradient"
         );
-        let BandShape { rows, vectors, lanes } = with(self.level, FindShape);
+        let BandShape { vectors, lanes } = with(self.level, FindShape);
         let count = self.pixels.count();
         // Bands of equal width: three vectors and one would leave the last band waiting for memory.
         let all = self.channels.div_ceil(lanes);
@@ -81,28 +92,29 @@ impl WeightSum<'_> {
             used += width;
         }
         let packed = self.pack(&bands, all * lanes * count);
-        let blocks = self.taps.len().div_ceil(rows);
+        // A task takes some channels of the picture, whose sums stay in the second cache; where there are
+        // few, the bands are divided too.
         let threads = rayon::current_num_threads();
         let wanted = if threads == 1 { 1 } else { threads * 4 };
-        let shares = wanted.div_ceil(bands.len()).clamp(1, blocks);
-        // A task's sums stay in the second cache.
-        let share = blocks.div_ceil(shares).min(96);
-        let shares = blocks.div_ceil(share);
+        let present = self.large_channels.len();
+        let sums = self.kernel.len() * all * lanes;
+        let together = (SUMS / sums.max(1)).clamp(1, present.div_ceil(wanted).max(1));
+        let shares = wanted.div_ceil(present.div_ceil(together)).clamp(1, bands.len());
+        let share = bands.len().div_ceil(shares);
         let target = Shared::new(target);
-        (0..bands.len() * shares)
-            .into_par_iter()
-            .for_each(|number| {
-                let (band, of) = (bands[number / shares], number % shares);
-                let taps = of * share * rows..((of + 1) * share * rows).min(self.taps.len());
-                let task = Task {
+        let mut tasks = Vec::new();
+        for first in self.large_channels.clone().step_by(together) {
+            for bands in bands.chunks(share) {
+                tasks.push(Task {
                     sum: self,
-                    band,
-                    taps,
-                    packed: &packed[band.start..],
+                    bands,
+                    large: first..(first + together).min(self.large_channels.end),
+                    packed: &packed,
                     target,
-                };
-                with(self.level, task);
-            });
+                });
+            }
+        }
+        tasks.into_par_iter().for_each(|task| with(self.level, task));
     }
 
     /// The gradients with the channels of a band side by side: `[band][pixel][width]`.
@@ -190,8 +202,8 @@ impl Work for Pack<'_> {
 
 struct Task<'a> {
     sum: &'a WeightSum<'a>,
-    band: Band,
-    taps: std::ops::Range<usize>,
+    bands: &'a [Band],
+    large: Range<usize>,
     packed: &'a [f32],
     target: Shared,
 }
@@ -201,42 +213,68 @@ impl Work for Task<'_> {
 
     #[inline(always)]
     fn run<M: Machine>(self, machine: M) {
-        let Self {
-            sum,
-            band,
-            taps,
-            packed,
-            target,
-        } = self;
-        let mut sums = Workspace::take(taps.len().next_multiple_of(M::TAPS) * band.width);
+        let Self { sum, bands, large, packed, target } = self;
+        let (padded, batch) = (sum.pictures.padded, sum.pictures.batch);
+        let plane = padded.plane();
+        let image = large.len() * plane;
+        let taps: Vec<usize> = (0..large.len())
+            .flat_map(|channel| sum.kernel.iter().map(move |place| channel * plane + place))
+            .collect();
+        let rows = taps.len().next_multiple_of(M::TAPS);
+        let width: usize = bands.iter().map(|band| band.width).sum();
+        // So many pictures that their planes stay near.
+        let together = (NEAR / image.max(1)).clamp(1, batch.max(1));
+        let mut scratch = Scratch::take(rows * width + together * image);
+        let (sums, near) = scratch.split_at_mut(rows * width);
         sums.fill(0.0);
-        let count = sum.pixels.count();
+        let each = sum.pixels.each();
+        let pixels = Pixels { source_image: image, source_base: 0, ..sum.pixels.clone() };
         let mut runs = Vec::new();
-        for first in (0..count).step_by(PIXELS) {
-            sum.pixels.runs(first, PIXELS.min(count - first), &mut runs);
-            let lanes = &packed[first * band.width..(first + PIXELS).min(count) * band.width];
-            for (taps, sums) in sum.taps[taps.clone()]
-                .chunks(M::TAPS)
-                .zip(sums.chunks_exact_mut(M::TAPS * band.width))
-            {
-                let correlation = Correlation {
-                    runs: &runs,
-                    source: sum.source.as_ptr(),
-                    taps,
-                    lanes: lanes.as_ptr(),
-                    width: band.width,
-                    results: sums.as_mut_ptr(),
-                };
-                // SAFETY: runs and taps were made for this source; `lanes` holds the chunk's pixels.
-                unsafe { correlation.add(machine) };
+        for first in (0..batch).step_by(together) {
+            let images = first..(first + together).min(batch);
+            for (number, near) in images.clone().zip(near.chunks_exact_mut(image)) {
+                padded.copy_planes(near, sum.pictures.planes(number, large.clone()));
+            }
+            for start in (images.start * each..images.end * each).step_by(PIXELS) {
+                let end = (start + PIXELS).min(images.end * each);
+                pixels.runs(start, end - start, &mut runs);
+                for run in &mut runs {
+                    run.source -= images.start * image;
+                }
+                let mut sums = &mut *sums;
+                for band in bands {
+                    let lanes = &packed[band.start + start * band.width..band.start + end * band.width];
+                    let (of_band, others) = sums.split_at_mut(rows * band.width);
+                    sums = others;
+                    for (taps, sums) in
+                        taps.chunks(M::TAPS).zip(of_band.chunks_exact_mut(M::TAPS * band.width))
+                    {
+                        let correlation = Correlation {
+                            runs: &runs,
+                            source: near.as_ptr(),
+                            taps,
+                            lanes: lanes.as_ptr(),
+                            width: band.width,
+                            results: sums.as_mut_ptr(),
+                        };
+                        // SAFETY: runs and taps lie in the pictures laid out; `lanes` holds their pixels.
+                        unsafe { correlation.add(machine) };
+                    }
+                }
             }
         }
-        for channel in 0..band.channels {
-            let start = (band.first + channel) * sum.target_step + taps.start;
-            // SAFETY: the task alone writes these channels' values of these taps; `write` checked the size.
-            let to = unsafe { std::slice::from_raw_parts_mut(target.get().add(start), taps.len()) };
-            for (to, sums) in to.iter_mut().zip(sums.chunks_exact(band.width)) {
-                *to = sums[channel];
+        let begin = (large.start - sum.large_channels.start) * sum.kernel.len();
+        let mut sums = &*sums;
+        for band in bands {
+            let (of_band, others) = sums.split_at(rows * band.width);
+            sums = others;
+            for channel in 0..band.channels {
+                let start = (band.first + channel) * sum.target_step + begin;
+                // SAFETY: the task alone writes these channels' values of these taps; `write` checked the size.
+                let to = unsafe { std::slice::from_raw_parts_mut(target.get().add(start), taps.len()) };
+                for (to, sums) in to.iter_mut().zip(of_band.chunks_exact(band.width)) {
+                    *to = sums[channel];
+                }
             }
         }
     }

@@ -100,6 +100,28 @@ fn convolution<B: Operators, C: CheckpointStrategy>(
     }
 }
 
+/// Of (input, weight) or (input, weight, bias).
+#[derive(Debug)]
+struct Linear;
+
+impl<B: Operators, const N: usize> Backward<B, N> for Linear {
+    type State = (FloatTensor<B>, FloatTensor<B>);
+
+    fn backward(self, ops: Ops<Self::State, N>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let gradient = grads.consume::<B>(&ops.node);
+        let (input, weight) = ops.state;
+        if let Some(Some(node)) = ops.parents.get(2) {
+            grads.register::<B>(node.id, B::channel_sum(gradient.clone()));
+        }
+        if let Some(node) = &ops.parents[1] {
+            grads.register::<B>(node.id, B::affine_weight(input, gradient.clone()));
+        }
+        if let Some(node) = &ops.parents[0] {
+            grads.register::<B>(node.id, B::affine_input(weight, gradient));
+        }
+    }
+}
+
 #[derive(Debug)]
 struct Activate;
 
@@ -163,6 +185,28 @@ impl<B: Operators, C: CheckpointStrategy> Operators for Autodiff<B, C> {
         window: Window,
     ) -> FloatTensor<Self> {
         convolution::<B, C>(Kind::Transposed, input, weight, bias.into_option(), window)
+    }
+
+    fn affine(input: FloatTensor<Self>, weight: FloatTensor<Self>, bias: Bias<Self>) -> FloatTensor<Self> {
+        let nodes = [input.node(), weight.node()];
+        let (input, weight) = (input.into_primitive(), weight.into_primitive());
+        let run = |bias| B::affine(input.clone(), weight.clone(), bias);
+        let kept = || (input.clone(), weight.clone());
+        match bias.into_option() {
+            None => match Backward::<B, 2>::prepare::<C>(Linear, nodes).compute_bound().stateful() {
+                OpsKind::Tracked(prep) => prep.finish(kept(), run(Bias::Absent)),
+                OpsKind::UnTracked(prep) => prep.finish(run(Bias::Absent)),
+            },
+            Some(bias) => {
+                let [first, second] = nodes;
+                let nodes = [first, second, bias.node()];
+                let bias = Bias::Present(bias.into_primitive());
+                match Backward::<B, 3>::prepare::<C>(Linear, nodes).compute_bound().stateful() {
+                    OpsKind::Tracked(prep) => prep.finish(kept(), run(bias)),
+                    OpsKind::UnTracked(prep) => prep.finish(run(bias)),
+                }
+            }
+        }
     }
 
     fn activate(input: FloatTensor<Self>, activation: Activation) -> FloatTensor<Self> {

@@ -215,6 +215,32 @@ pub trait Operators: Backend {
         }
     }
 
+    /// `input * weight + bias`: `[batch, in]` by `[in, out]` gives `[batch, out]`.
+    fn affine(
+        input: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        #[extension_type] bias: Bias<Self>,
+    ) -> FloatTensor<Self> {
+        let output = Self::float_matmul(input, weight);
+        match bias.into_option() {
+            None => output,
+            Some(bias) => {
+                let count = bias.shape().num_elements();
+                Self::float_add(output, Self::float_reshape(bias, Shape::new([1, count])))
+            }
+        }
+    }
+
+    /// The gradient of the input of [`Operators::affine`].
+    fn affine_input(weight: FloatTensor<Self>, gradient: FloatTensor<Self>) -> FloatTensor<Self> {
+        Self::float_matmul(gradient, Self::float_transpose(weight))
+    }
+
+    /// The gradient of the weight of [`Operators::affine`].
+    fn affine_weight(input: FloatTensor<Self>, gradient: FloatTensor<Self>) -> FloatTensor<Self> {
+        Self::float_matmul(Self::float_transpose(input), gradient)
+    }
+
     /// The sum of each channel of `[batch, channels, ..]`: the gradient of a bias.
     fn channel_sum(gradient: FloatTensor<Self>) -> FloatTensor<Self> {
         let shape = gradient.shape();

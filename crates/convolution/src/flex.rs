@@ -8,6 +8,7 @@ use burn::tensor::{Bytes, DType, Shape};
 use crate::activation::{self, Activation};
 use crate::descent::{self, Adam};
 use crate::extension::{Bias, Operators, Window};
+use crate::linear;
 use crate::normalise::{self, Groups};
 use crate::operators;
 
@@ -118,6 +119,25 @@ impl Operators for Flex {
         let shape = weight.shape();
         let geometry = window.transposed(&input.shape(), &shape);
         tensor(operators::weight_gradient(&geometry, &Values::of(gradient), &Values::of(input)), shape)
+    }
+
+    fn affine(input: FloatTensor<Self>, weight: FloatTensor<Self>, bias: Bias<Self>) -> FloatTensor<Self> {
+        let (batch, outputs) = (input.shape()[0], weight.shape()[1]);
+        let bias = bias.into_option().map(Values::of);
+        let output = linear::linear(batch, &Values::of(input), &Values::of(weight), bias.as_deref(), outputs);
+        tensor(output, Shape::new([batch, outputs]))
+    }
+
+    fn affine_input(weight: FloatTensor<Self>, gradient: FloatTensor<Self>) -> FloatTensor<Self> {
+        let (batch, [inputs, outputs]) = (gradient.shape()[0], weight.shape().dims());
+        let result = linear::linear_input(batch, &Values::of(gradient), &Values::of(weight), outputs);
+        tensor(result, Shape::new([batch, inputs]))
+    }
+
+    fn affine_weight(input: FloatTensor<Self>, gradient: FloatTensor<Self>) -> FloatTensor<Self> {
+        let ([batch, inputs], outputs) = (input.shape().dims(), gradient.shape()[1]);
+        let result = linear::linear_weight(batch, &Values::of(input), &Values::of(gradient));
+        tensor(result, Shape::new([inputs, outputs]))
     }
 
     fn channel_sum(gradient: FloatTensor<Self>) -> FloatTensor<Self> {

@@ -94,6 +94,45 @@ pub fn average<const D: usize>(average: Tensor<D>, newest: Tensor<D>, keep: f64,
     Tensor::from_dispatch(<Dispatch as Operators>::average(average, newest, keep as f32, rest as f32))
 }
 
+/// A fully connected layer.
+#[derive(Module, Debug)]
+#[module(custom_display)]
+pub struct Linear {
+    /// `[in, out]`, as in burn.
+    pub weight: Param<Tensor<2>>,
+    /// `[out]`
+    pub bias: Option<Param<Tensor<1>>>,
+}
+
+impl Linear {
+    /// A layer with a bias, all zeros.
+    pub fn new(from: usize, to: usize, device: &Device) -> Self {
+        Self {
+            weight: Param::from_tensor(Tensor::zeros([from, to], device)),
+            bias: Some(Param::from_tensor(Tensor::zeros([to], device))),
+        }
+    }
+
+    /// # Shapes
+    /// - input: `[batch, in]`
+    /// - result: `[batch, out]`
+    pub fn forward(&self, input: Tensor<2>) -> Tensor<2> {
+        let (input, weight) = (input.into_dispatch(), self.weight.val().into_dispatch());
+        Tensor::from_dispatch(<Dispatch as Operators>::affine(input, weight, bias_of(self.bias.as_ref())))
+    }
+}
+
+impl ModuleDisplay for Linear {
+    fn custom_settings(&self) -> Option<DisplaySettings> {
+        DisplaySettings::new().with_new_line_after_attribute(false).optional()
+    }
+
+    fn custom_content(&self, content: Content) -> Option<Content> {
+        let [from, to] = self.weight.dims();
+        content.add("d_input", &from).add("d_output", &to).add("bias", &self.bias.is_some()).optional()
+    }
+}
+
 macro_rules! layers {
     ($(
         $(#[$doc:meta])*

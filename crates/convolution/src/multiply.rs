@@ -88,7 +88,9 @@ impl Packed {
                     for row in part.clone() {
                         let line = &weight[base + row * places.row_step..];
                         for (tap, to) in taps.iter().zip(&mut to) {
-                            if present == 8 && tile == 8 {
+                            if places.channel_step == 1 {
+                                to[..present].copy_from_slice(&line[*tap..*tap + present]);
+                            } else if present == 8 && tile == 8 {
                                 let values = &line[*tap..*tap + 7 * places.channel_step + 1];
                                 for (channel, to) in to.iter_mut().enumerate() {
                                     *to = values[channel * places.channel_step];
@@ -173,7 +175,10 @@ impl Division {
             }
         }
         let mut tiles = Vec::new();
-        let mut total = pictures.batch * pictures.padded.image() * cycles::FAR / threads;
+        let mut total = match pictures.can_stay() {
+            true => 0,
+            false => pictures.batch * pictures.padded.image() * cycles::FAR / threads,
+        };
         for product in products {
             let panels = product.pixels.count().div_ceil(width);
             let blocks = blocks(product);
@@ -213,7 +218,13 @@ pub(crate) unsafe fn write_all(level: Level, products: &[Product<'_>], pictures:
             });
         }
         Division::Tiles(tiles) => {
-            let source = pictures.padded.copy(pictures.batch, pictures.values);
+            let copy;
+            let source = if pictures.can_stay() {
+                pictures.values
+            } else {
+                copy = pictures.padded.copy(pictures.batch, pictures.values);
+                &copy
+            };
             let mut tasks = Vec::new();
             for (product, [together, share]) in products.iter().zip(tiles) {
                 let panels = product.pixels.count().div_ceil(width);
@@ -222,7 +233,7 @@ pub(crate) unsafe fn write_all(level: Level, products: &[Product<'_>], pictures:
                     for block in (0..blocks).step_by(share) {
                         tasks.push(Tiles {
                             product,
-                            source: &source,
+                            source,
                             target,
                             panels: first..(first + together).min(panels),
                             blocks: block..(block + share).min(blocks),

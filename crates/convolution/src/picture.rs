@@ -193,6 +193,13 @@ impl<'a> Pictures<'a> {
         &self.values[images.start * size..images.end * size]
     }
 
+    /// Whether the pictures can be read as they are: nothing is to be added, and their rows consist of
+    /// pieces that are read without a vector reaching over the end.
+    pub(crate) fn can_stay(&self) -> bool {
+        let padded = self.padded;
+        padded.is_plain() && (padded.size[2] % 4 == 0 || padded.size == [1; 3])
+    }
+
     /// The values of some channels of one picture, as they are.
     pub(crate) fn planes(&self, image: usize, channels: std::ops::Range<usize>) -> &'a [f32] {
         let size = self.padded.size.iter().product::<usize>();

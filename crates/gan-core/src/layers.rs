@@ -5,7 +5,7 @@
 pub use convolution::Activation;
 pub use convolution::layers::{
     Conv2d, Conv2dConfig, Conv3d, Conv3dConfig, ConvTranspose2d, ConvTranspose2dConfig, ConvTranspose3d,
-    ConvTranspose3dConfig, activation,
+    ConvTranspose3dConfig, Linear, activation,
 };
 
 mod batch_norm;

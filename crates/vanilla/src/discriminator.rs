@@ -2,11 +2,10 @@
 //! dropout (Goodfellow et al. 2014, <https://arxiv.org/abs/1406.2661>, section 5).
 
 use crate::config::{Activation, Config};
-use crate::generator::{activate, linear, sequential_name};
+use crate::generator::{activate, sequential_name};
 use burn::module::Module;
-use burn::nn::Linear;
 use burn::tensor::{Device, Tensor};
-use gan_core::layers::Dropout;
+use gan_core::layers::{Dropout, Linear};
 use gan_core::random::Stream;
 use gan_core::weights::Network;
 
@@ -34,14 +33,14 @@ impl Discriminator {
         let mut from = width;
         let mut hidden = Vec::new();
         for &to in &config.discriminator_hidden {
-            hidden.push(linear(from, to * pieces, device));
+            hidden.push(Linear::new(from, to * pieces, device));
             from = to;
         }
         Self {
             drop_input: Dropout::new(config.keep_input),
             hidden,
             drop_hidden: Dropout::new(config.keep_hidden),
-            output: linear(from, 1, device),
+            output: Linear::new(from, 1, device),
             activation: config.discriminator_activation,
         }
     }

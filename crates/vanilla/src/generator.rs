@@ -2,9 +2,9 @@
 //! <https://arxiv.org/abs/1406.2661>, section 3).
 
 use crate::config::{Activation, Config, Squash};
-use burn::module::{Initializer, Module};
-use burn::nn::{Linear, LinearConfig};
-use burn::tensor::{Device, Tensor, activation};
+use burn::module::Module;
+use burn::tensor::{Device, Tensor};
+use gan_core::layers::{self, Linear, activation};
 use gan_core::weights::Network;
 
 /// z -> hidden layers -> a flat sample.
@@ -18,18 +18,11 @@ pub struct Generator {
     squash: Squash,
 }
 
-pub(crate) fn linear(from: usize, to: usize, device: &Device) -> Linear {
-    // Weights are drawn later, from named streams.
-    LinearConfig::new(from, to)
-        .with_initializer(Initializer::Zeros)
-        .init(device)
-}
-
 pub(crate) fn activate<const D: usize>(kind: Activation, input: Tensor<D>) -> Tensor<D> {
     match kind {
-        Activation::Relu => activation::relu(input),
-        Activation::LeakyRelu => activation::leaky_relu(input, 0.2),
-        Activation::Tanh | Activation::Maxout => input.tanh(),
+        Activation::Relu => activation(input, layers::Activation::RELU),
+        Activation::LeakyRelu => activation(input, layers::Activation::LeakyRelu(0.2)),
+        Activation::Tanh | Activation::Maxout => activation(input, layers::Activation::Tanh),
     }
 }
 
@@ -49,12 +42,12 @@ impl Generator {
         let mut from = config.latent_dim;
         let mut hidden = Vec::new();
         for &to in &config.generator_hidden {
-            hidden.push(linear(from, to, device));
+            hidden.push(Linear::new(from, to, device));
             from = to;
         }
         Self {
             hidden,
-            output: linear(from, width, device),
+            output: Linear::new(from, width, device),
             activation: config.generator_activation,
             squash: config.output,
         }
@@ -72,8 +65,8 @@ impl Generator {
         }
         let samples = self.output.forward(features);
         match self.squash {
-            Squash::Tanh => samples.tanh(),
-            Squash::Sigmoid => activation::sigmoid(samples),
+            Squash::Tanh => activation(samples, layers::Activation::Tanh),
+            Squash::Sigmoid => activation(samples, layers::Activation::Sigmoid),
             Squash::Linear => samples,
         }
     }

@@ -23,14 +23,21 @@ struct Dcgan {
 /// Each architecture adds its own: word, steps, and `train`.
 type Training = fn(&[String]) -> Result<()>;
 const TRAININGS: &[(&str, u32, Training)] = &[
-    ("vanilla", 300, |words| vanilla::train::train(&Vanilla::try_parse_from(words)?.train)),
-    ("dcgan", 60, |words| dcgan::train::train(&Dcgan::try_parse_from(words)?.train)),
+    ("vanilla", 300, |words| {
+        vanilla::train::train(&Vanilla::try_parse_from(words)?.train)
+    }),
+    ("dcgan", 60, |words| {
+        dcgan::train::train(&Dcgan::try_parse_from(words)?.train)
+    }),
 ];
 
 pub(crate) fn measure(options: &Options) -> Result<Vec<Row>> {
     table::start();
     let mut rows = Vec::new();
-    for (word, steps, train) in TRAININGS.iter().filter(|(word, ..)| word.contains(&options.only)) {
+    for (word, steps, train) in TRAININGS
+        .iter()
+        .filter(|(word, ..)| word.contains(&options.only))
+    {
         let folder = tempfile::tempdir().context("a folder for the run")?;
         let out = folder.path().display().to_string();
         let text = format!(
@@ -48,10 +55,15 @@ pub(crate) fn measure(options: &Options) -> Result<Vec<Row>> {
 
 /// The step time and the share of waiting over the second half of a log: the first steps also fill caches.
 fn row(word: &str, log: &Path) -> Result<Row> {
-    let text = std::fs::read_to_string(log).with_context(|| format!("reading {}", log.display()))?;
-    let lines: Vec<Value> = text.lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
+    let text =
+        std::fs::read_to_string(log).with_context(|| format!("reading {}", log.display()))?;
+    let lines: Vec<Value> = text
+        .lines()
+        .map(serde_json::from_str)
+        .collect::<Result<_, _>>()?;
     let late = &lines[lines.len() / 2..];
-    let values = |key: &str| -> Vec<f64> { late.iter().filter_map(|line| line[key].as_f64()).collect() };
+    let values =
+        |key: &str| -> Vec<f64> { late.iter().filter_map(|line| line[key].as_f64()).collect() };
     let (steps, clock, waits) = (values("step"), values("elapsed_s"), values("data_wait"));
     let seconds: Vec<f64> = steps
         .windows(2)

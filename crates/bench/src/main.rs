@@ -76,7 +76,9 @@ fn run(cli: &Cli) -> Result<()> {
     let options = &cli.options;
     let threads = match options.threads {
         Some(threads) => threads,
-        None => std::thread::available_parallelism().context("counting the cores")?.get(),
+        None => std::thread::available_parallelism()
+            .context("counting the cores")?
+            .get(),
     };
     machine::use_threads(threads)?;
     if let Some(Command::Memory { row }) = &cli.command {
@@ -86,7 +88,9 @@ fn run(cli: &Cli) -> Result<()> {
         machine::check_idle()?;
     }
     let rows = match &cli.command {
-        None | Some(Command::Networks | Command::Memory { .. }) => networks::measure(options, threads)?,
+        None | Some(Command::Networks | Command::Memory { .. }) => {
+            networks::measure(options, threads)?
+        }
         Some(Command::Ops) => operators::measure(options, threads)?,
         Some(Command::Data) => loaders::measure(options)?,
     };
@@ -98,7 +102,8 @@ fn run(cli: &Cli) -> Result<()> {
         std::fs::write(path, text + "\n").with_context(|| format!("writing {}", path.display()))?;
     }
     if let Some(path) = &options.markdown {
-        std::fs::write(path, table::markdown(&rows)).with_context(|| format!("writing {}", path.display()))?;
+        std::fs::write(path, table::markdown(&rows))
+            .with_context(|| format!("writing {}", path.display()))?;
     }
     Ok(())
 }

@@ -19,7 +19,10 @@ fn status(field: &str) -> Option<f64> {
 
 /// Prints how many KiB the row called `name` adds to this process.
 pub(crate) fn report(name: &str) -> Result<()> {
-    let subject = SUBJECTS.iter().find(|subject| subject.name == name).context("no such row")?;
+    let subject = SUBJECTS
+        .iter()
+        .find(|subject| subject.name == name)
+        .context("no such row")?;
     let before = status("VmRSS").unwrap_or(f64::NAN);
     let mut ready = subject.ready()?;
     for _ in 0..STEPS {
@@ -32,7 +35,9 @@ pub(crate) fn report(name: &str) -> Result<()> {
 
 /// MiB that our side of a row adds to a process, where the system tells.
 pub(crate) fn ours(name: &str) -> Result<Option<f64>> {
-    let output = Command::new(std::env::current_exe()?).args(["memory", name]).output()?;
+    let output = Command::new(std::env::current_exe()?)
+        .args(["memory", name])
+        .output()?;
     let kib: Option<f64> = String::from_utf8_lossy(&output.stdout).trim().parse().ok();
     Ok(kib.filter(|kib| kib.is_finite()).map(|kib| kib / 1024.0))
 }
@@ -42,7 +47,9 @@ pub(crate) fn torch(subject: &Subject, options: &Options, threads: usize) -> Res
     let ready = subject.ready()?;
     let mut least: Option<f64> = None;
     for layout in 0..2 {
-        let Some(mut peer) = Peer::start(&options.python, threads)? else { return Ok(None) };
+        let Some(mut peer) = Peer::start(&options.python, threads)? else {
+            return Ok(None);
+        };
         let mut request = ready.request.clone();
         request["layout"] = json!(layout);
         // Loading PyTorch itself had a peak of its own.

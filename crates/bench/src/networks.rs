@@ -1,10 +1,10 @@
 //! Training steps and inference of the architectures' own networks.
 
+use crate::Options;
 use crate::machine::time;
 use crate::memory;
 use crate::peer::Peer;
 use crate::table::{self, Kind, Row, median};
-use crate::Options;
 use anyhow::{Context, Result};
 use burn::tensor::{Device, Tensor, TensorData};
 use gan_core::config::{Configuration, Layer, merge};
@@ -25,19 +25,73 @@ pub(crate) struct Subject {
     batch: usize,
 }
 
-const fn subject(name: &'static str, word: &'static str, kind: Kind, preset: &'static str, batch: usize) -> Subject {
-    Subject { name, word, kind, preset, batch }
+const fn subject(
+    name: &'static str,
+    word: &'static str,
+    kind: Kind,
+    preset: &'static str,
+    batch: usize,
+) -> Subject {
+    Subject {
+        name,
+        word,
+        kind,
+        preset,
+        batch,
+    }
 }
 
 /// Each architecture adds its rows here.
 pub(crate) const SUBJECTS: &[Subject] = &[
-    subject("vanilla train, paper, batch 64", "vanilla", Kind::Train, "paper", 64),
-    subject("vanilla train, paper, batch 128", "vanilla", Kind::Train, "paper", 128),
-    subject("vanilla infer, paper, batch 64", "vanilla", Kind::Infer, "paper", 64),
-    subject("dcgan train, paper, batch 32", "dcgan", Kind::Train, "paper", 32),
-    subject("dcgan train, paper, batch 64", "dcgan", Kind::Train, "paper", 64),
-    subject("dcgan infer, paper, batch 16", "dcgan", Kind::Infer, "paper", 16),
-    subject("dcgan infer, paper, batch 64", "dcgan", Kind::Infer, "paper", 64),
+    subject(
+        "vanilla train, paper, batch 64",
+        "vanilla",
+        Kind::Train,
+        "paper",
+        64,
+    ),
+    subject(
+        "vanilla train, paper, batch 128",
+        "vanilla",
+        Kind::Train,
+        "paper",
+        128,
+    ),
+    subject(
+        "vanilla infer, paper, batch 64",
+        "vanilla",
+        Kind::Infer,
+        "paper",
+        64,
+    ),
+    subject(
+        "dcgan train, paper, batch 32",
+        "dcgan",
+        Kind::Train,
+        "paper",
+        32,
+    ),
+    subject(
+        "dcgan train, paper, batch 64",
+        "dcgan",
+        Kind::Train,
+        "paper",
+        64,
+    ),
+    subject(
+        "dcgan infer, paper, batch 16",
+        "dcgan",
+        Kind::Infer,
+        "paper",
+        16,
+    ),
+    subject(
+        "dcgan infer, paper, batch 64",
+        "dcgan",
+        Kind::Infer,
+        "paper",
+        64,
+    ),
 ];
 
 /// A row made ready: our side as a function, PyTorch's as a request.
@@ -52,7 +106,10 @@ pub(crate) struct Ready {
 fn configuration<C: Configuration>(subject: &Subject) -> Result<C> {
     // A run's average of the generator costs a pass over its weights: both sides take it.
     let text = format!("batch_size = {}\n", subject.batch);
-    merge(&[Layer::preset::<C>(subject.preset)?, Layer::parse("bench", &text)?])
+    merge(&[
+        Layer::preset::<C>(subject.preset)?,
+        Layer::parse("bench", &text)?,
+    ])
 }
 
 impl Subject {
@@ -71,21 +128,39 @@ impl Subject {
         let pixels = size.0 * size.1;
         let mut gan = vanilla::train::Gan::new(&config, size, None, 100, &device);
         let files = weights_of(&mut gan)?;
-        let latent = config.prior.draw(&mut Stream::new(config.training.seed, "latent", 0), self.batch * config.latent_dim);
+        let latent = config.prior.draw(
+            &mut Stream::new(config.training.seed, "latent", 0),
+            self.batch * config.latent_dim,
+        );
         let real = Stream::new(0, "real", 0).uniform(self.batch * pixels, -1.0, 1.0);
-        let mut request = self.request(&folder, &config, &files, &[&[self.batch, config.latent_dim], &[self.batch, pixels]], &latent, &real)?;
+        let mut request = self.request(
+            &folder,
+            &config,
+            &files,
+            &[&[self.batch, config.latent_dim], &[self.batch, pixels]],
+            &latent,
+            &real,
+        )?;
         request["outputs"] = json!(pixels);
         let run: Box<dyn FnMut() -> Result<Vec<f32>>> = if self.kind == Kind::Train {
             training(gan, real, config.training.seed)
         } else {
-            let network = weights::apply(vanilla::generator::Generator::new(&config, pixels, &device), &files[0])?;
+            let network = weights::apply(
+                vanilla::generator::Generator::new(&config, pixels, &device),
+                &files[0],
+            )?;
             let (batch, width) = (self.batch, config.latent_dim);
             Box::new(move || {
-                let latent = Tensor::from_data(TensorData::new(latent.clone(), [batch, width]), &device);
+                let latent =
+                    Tensor::from_data(TensorData::new(latent.clone(), [batch, width]), &device);
                 Ok(network.forward(latent).into_data().iter::<f32>().collect())
             })
         };
-        Ok(Ready { run, request, folder })
+        Ok(Ready {
+            run,
+            request,
+            folder,
+        })
     }
 
     fn dcgan(&self, folder: TempDir) -> Result<Ready> {
@@ -93,22 +168,45 @@ impl Subject {
         let device = Device::flex();
         let mut gan = dcgan::train::Gan::new(&config, &device);
         let files = weights_of(&mut gan)?;
-        let latent = config.prior().draw(&mut Stream::new(config.training.seed, "latent", 0), self.batch * config.latent_dim);
-        let shape = [self.batch, config.channels, config.image_size, config.image_size];
+        let latent = config.prior().draw(
+            &mut Stream::new(config.training.seed, "latent", 0),
+            self.batch * config.latent_dim,
+        );
+        let shape = [
+            self.batch,
+            config.channels,
+            config.image_size,
+            config.image_size,
+        ];
         let real = Stream::new(0, "real", 0).uniform(shape.iter().product(), -1.0, 1.0);
-        let request = self.request(&folder, &config, &files, &[&[self.batch, config.latent_dim], &shape], &latent, &real)?;
+        let request = self.request(
+            &folder,
+            &config,
+            &files,
+            &[&[self.batch, config.latent_dim], &shape],
+            &latent,
+            &real,
+        )?;
         let run: Box<dyn FnMut() -> Result<Vec<f32>>> = if self.kind == Kind::Train {
             training(gan, real, config.training.seed)
         } else {
-            let network = weights::apply(dcgan::generator::Generator::new(&config, &device), &files[0])?;
+            let network = weights::apply(
+                dcgan::generator::Generator::new(&config, &device),
+                &files[0],
+            )?;
             let (batch, width) = (self.batch, config.latent_dim);
             Box::new(move || {
-                let latent = Tensor::from_data(TensorData::new(latent.clone(), [batch, width]), &device);
+                let latent =
+                    Tensor::from_data(TensorData::new(latent.clone(), [batch, width]), &device);
                 let pictures = network.forward(latent, Statistics::Running);
                 Ok(pictures.into_data().iter::<f32>().collect())
             })
         };
-        Ok(Ready { run, request, folder })
+        Ok(Ready {
+            run,
+            request,
+            folder,
+        })
     }
 
     /// Writes weights and inputs, and says to PyTorch where they are.
@@ -151,18 +249,30 @@ impl Subject {
 fn weights_of(gan: &mut impl Stage) -> Result<Vec<Tensors>> {
     let mut files = Vec::new();
     gan.parts(&mut |_, part| {
-        files.extend(part.files().into_iter().filter(|file| file.suffix.is_empty()).map(|file| file.tensors));
+        files.extend(
+            part.files()
+                .into_iter()
+                .filter(|file| file.suffix.is_empty())
+                .map(|file| file.tensors),
+        );
         Ok(())
     })?;
     Ok(files)
 }
 
-fn training<S: Stage<Batch = Vec<f32>> + 'static>(mut gan: S, real: Vec<f32>, seed: u64) -> Box<dyn FnMut() -> Result<Vec<f32>>> {
+fn training<S: Stage<Batch = Vec<f32>> + 'static>(
+    mut gan: S,
+    real: Vec<f32>,
+    seed: u64,
+) -> Box<dyn FnMut() -> Result<Vec<f32>>> {
     let mut step = 0;
     Box::new(move || {
         let scalars = gan.step(real.clone(), &At::new(seed, step, 1_000_000_000))?;
         step += 1;
-        let losses = scalars.read().into_iter().filter(|(name, _)| name.starts_with("loss_"));
+        let losses = scalars
+            .read()
+            .into_iter()
+            .filter(|(name, _)| name.starts_with("loss_"));
         Ok(losses.map(|(_, value)| value as f32).collect())
     })
 }
@@ -178,8 +288,15 @@ pub(crate) fn measure(options: &Options, threads: usize) -> Result<Vec<Row>> {
     }
     table::start();
     let mut rows = Vec::new();
-    for subject in SUBJECTS.iter().filter(|subject| subject.name.contains(&options.only)) {
-        let Ready { mut run, request, folder } = subject.ready()?;
+    for subject in SUBJECTS
+        .iter()
+        .filter(|subject| subject.name.contains(&options.only))
+    {
+        let Ready {
+            mut run,
+            request,
+            folder,
+        } = subject.ready()?;
         let first = run()?;
         let mut difference = None;
         if let Some(peer) = &mut peer {
@@ -199,11 +316,17 @@ pub(crate) fn measure(options: &Options, threads: usize) -> Result<Vec<Row>> {
             if let Some(peer) = &mut peer {
                 let times = peer.times(turn)?;
                 torch.resize(times.len(), Vec::new());
-                torch.iter_mut().zip(times).for_each(|(all, times)| all.extend(times));
+                torch
+                    .iter_mut()
+                    .zip(times)
+                    .for_each(|(all, times)| all.extend(times));
             }
         }
         drop(run);
-        let best = torch.iter().map(|times| median(times)).min_by(f64::total_cmp);
+        let best = torch
+            .iter()
+            .map(|times| median(times))
+            .min_by(f64::total_cmp);
         let mut row = Row::new(subject.name, subject.kind, &ours, best);
         row.difference = difference;
         if subject.kind == Kind::Train {
@@ -224,10 +347,25 @@ fn difference_of(kind: Kind, ours: &[f32], peer: &mut Peer, folder: &Path) -> Re
         serde_json::from_value(peer.ask(&json!({"do": "losses"}))?["losses"].clone())?
     } else {
         let file = weights::read(&folder.join("outputs.safetensors"))?;
-        file.tensors.into_values().next().map(|tensor| tensor.values).unwrap_or_default()
+        file.tensors
+            .into_values()
+            .next()
+            .map(|tensor| tensor.values)
+            .unwrap_or_default()
     };
-    anyhow::ensure!(ours.len() == theirs.len(), "{} results beside {} of PyTorch", ours.len(), theirs.len());
-    let largest = theirs.iter().fold(0.0_f32, |largest, value| largest.max(value.abs()));
-    let difference = ours.iter().zip(&theirs).map(|(ours, theirs)| (ours - theirs).abs()).fold(0.0_f32, f32::max);
+    anyhow::ensure!(
+        ours.len() == theirs.len(),
+        "{} results beside {} of PyTorch",
+        ours.len(),
+        theirs.len()
+    );
+    let largest = theirs
+        .iter()
+        .fold(0.0_f32, |largest, value| largest.max(value.abs()));
+    let difference = ours
+        .iter()
+        .zip(&theirs)
+        .map(|(ours, theirs)| (ours - theirs).abs())
+        .fold(0.0_f32, f32::max);
     Ok(f64::from(difference / largest))
 }

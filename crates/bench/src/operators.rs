@@ -35,25 +35,89 @@ struct List<'a> {
 
 impl List<'_> {
     /// A convolution from `size` pixels a side.
-    fn convolution(&mut self, from: usize, to: usize, size: usize, kernel: usize, stride: usize, padding: (usize, usize)) {
-        let cube = |value: usize, flat: usize| if self.dimensions == 3 { [value; 3] } else { [flat, value, value] };
-        let sides = if self.dimensions == 3 { [padding; 3] } else { [(0, 0), padding, padding] };
+    fn convolution(
+        &mut self,
+        from: usize,
+        to: usize,
+        size: usize,
+        kernel: usize,
+        stride: usize,
+        padding: (usize, usize),
+    ) {
+        let cube = |value: usize, flat: usize| {
+            if self.dimensions == 3 {
+                [value; 3]
+            } else {
+                [flat, value, value]
+            }
+        };
+        let sides = if self.dimensions == 3 {
+            [padding; 3]
+        } else {
+            [(0, 0), padding, padding]
+        };
         let (large, window, steps) = (cube(size, 1), cube(kernel, 1), cube(stride, 1));
-        let Some(small) = Geometry::convolved(large, window, steps, sides, [1; 3]) else { return };
-        self.add(Way::Convolution, from, to, large, small, window, steps, sides, 0);
+        let Some(small) = Geometry::convolved(large, window, steps, sides, [1; 3]) else {
+            return;
+        };
+        self.add(
+            Way::Convolution,
+            from,
+            to,
+            large,
+            small,
+            window,
+            steps,
+            sides,
+            0,
+        );
     }
 
     /// A transposed convolution from `size` pixels a side.
-    fn transposed(&mut self, from: usize, to: usize, size: usize, kernel: usize, stride: usize, padding: usize, output_padding: usize) {
-        let cube = |value: usize, flat: usize| if self.dimensions == 3 { [value; 3] } else { [flat, value, value] };
-        let sides = if self.dimensions == 3 { [(padding, padding); 3] } else { [(0, 0), (padding, padding), (padding, padding)] };
+    fn transposed(
+        &mut self,
+        from: usize,
+        to: usize,
+        size: usize,
+        kernel: usize,
+        stride: usize,
+        padding: usize,
+        output_padding: usize,
+    ) {
+        let cube = |value: usize, flat: usize| {
+            if self.dimensions == 3 {
+                [value; 3]
+            } else {
+                [flat, value, value]
+            }
+        };
+        let sides = if self.dimensions == 3 {
+            [(padding, padding); 3]
+        } else {
+            [(0, 0), (padding, padding), (padding, padding)]
+        };
         let (small, window, steps) = (cube(size, 1), cube(kernel, 1), cube(stride, 1));
         let more = cube(output_padding, 0);
-        let Some(large) = Geometry::transposed(small, window, steps, sides, more, [1; 3]) else { return };
-        self.add(Way::Transposed, to, from, large, small, window, steps, sides, output_padding);
+        let Some(large) = Geometry::transposed(small, window, steps, sides, more, [1; 3]) else {
+            return;
+        };
+        self.add(
+            Way::Transposed,
+            to,
+            from,
+            large,
+            small,
+            window,
+            steps,
+            sides,
+            output_padding,
+        );
     }
 
-    #[expect(clippy::too_many_arguments, reason = "a geometry has that many numbers")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "a geometry has that many numbers"
+    )]
     fn add(
         &mut self,
         way: Way,
@@ -78,10 +142,19 @@ impl List<'_> {
             dilation: [1; 3],
             groups: 1,
         };
-        match self.layers.iter_mut().find(|layer| layer.way == way && layer.geometry == geometry) {
+        match self
+            .layers
+            .iter_mut()
+            .find(|layer| layer.way == way && layer.geometry == geometry)
+        {
             Some(layer) if layer.users.iter().any(|user| user == self.word) => {}
             Some(layer) => layer.users.push(self.word.to_owned()),
-            None => self.layers.push(Layer { users: vec![self.word.to_owned()], way, geometry, output_padding }),
+            None => self.layers.push(Layer {
+                users: vec![self.word.to_owned()],
+                way,
+                geometry,
+                output_padding,
+            }),
         }
     }
 }
@@ -89,7 +162,14 @@ impl List<'_> {
 /// The convolutions of every architecture at the sizes of its paper, at batches that a CPU can train.
 fn layers() -> Vec<Layer> {
     let mut layers = Vec::new();
-    let mut of = |word, batch, dimensions, list: fn(&mut List)| list(&mut List { layers: &mut layers, word, batch, dimensions });
+    let mut of = |word, batch, dimensions, list: fn(&mut List)| {
+        list(&mut List {
+            layers: &mut layers,
+            word,
+            batch,
+            dimensions,
+        })
+    };
     of("dcgan", 32, 2, |list| {
         list.transposed(100, 512, 1, 4, 1, 0, 0);
         for (from, to, size) in [(512, 256, 4), (256, 128, 8), (128, 64, 16), (64, 3, 32)] {
@@ -156,7 +236,13 @@ fn layers() -> Vec<Layer> {
         }
     });
     of("stackgan", 8, 2, |list| {
-        for (from, to, size) in [(1024, 512, 8), (512, 256, 16), (256, 128, 32), (128, 64, 64), (64, 3, 64)] {
+        for (from, to, size) in [
+            (1024, 512, 8),
+            (512, 256, 16),
+            (256, 128, 32),
+            (128, 64, 64),
+            (64, 3, 64),
+        ] {
             list.convolution(from, to, size, 3, 1, (1, 1));
         }
         for (from, to, size) in [(3, 64, 64), (64, 128, 32), (128, 256, 16), (256, 512, 8)] {
@@ -171,14 +257,25 @@ fn layers() -> Vec<Layer> {
         for (from, to, size) in [(128, 256, 64), (256, 512, 32)] {
             list.convolution(from, to, size, 4, 2, (1, 1));
         }
-        for (from, to, size) in
-            [(640, 512, 16), (512, 512, 16), (512, 256, 32), (256, 128, 64), (128, 64, 128), (64, 32, 256), (32, 3, 256)]
-        {
+        for (from, to, size) in [
+            (640, 512, 16),
+            (512, 512, 16),
+            (512, 256, 32),
+            (256, 128, 64),
+            (128, 64, 128),
+            (64, 32, 256),
+            (32, 3, 256),
+        ] {
             list.convolution(from, to, size, 3, 1, (1, 1));
         }
-        for (from, to, size) in
-            [(3, 64, 256), (64, 128, 128), (128, 256, 64), (256, 512, 32), (512, 1024, 16), (1024, 2048, 8)]
-        {
+        for (from, to, size) in [
+            (3, 64, 256),
+            (64, 128, 128),
+            (128, 256, 64),
+            (256, 512, 32),
+            (512, 1024, 16),
+            (1024, 2048, 8),
+        ] {
             list.convolution(from, to, size, 4, 2, (1, 1));
         }
         for (from, to) in [(2048, 1024), (1024, 512)] {
@@ -194,9 +291,13 @@ fn layers() -> Vec<Layer> {
         list.transposed(256, 128, 64, 3, 2, 1, 1);
         list.transposed(128, 64, 128, 3, 2, 1, 1);
         list.convolution(64, 3, 262, 7, 1, (0, 0));
-        for (from, to, size, stride) in
-            [(3, 64, 256, 2), (64, 128, 128, 2), (128, 256, 64, 2), (256, 512, 32, 1), (512, 1, 31, 1)]
-        {
+        for (from, to, size, stride) in [
+            (3, 64, 256, 2),
+            (64, 128, 128, 2),
+            (128, 256, 64, 2),
+            (256, 512, 32, 1),
+            (512, 1, 31, 1),
+        ] {
             list.convolution(from, to, size, 4, stride, (1, 1));
         }
     });
@@ -225,9 +326,13 @@ fn layers() -> Vec<Layer> {
         ] {
             list.transposed(from, to, size, 4, 2, 1, 0);
         }
-        for (from, to, size, stride) in
-            [(6, 64, 256, 2), (64, 128, 128, 2), (128, 256, 64, 2), (256, 512, 32, 1), (512, 1, 31, 1)]
-        {
+        for (from, to, size, stride) in [
+            (6, 64, 256, 2),
+            (64, 128, 128, 2),
+            (128, 256, 64, 2),
+            (256, 512, 32, 1),
+            (512, 1, 31, 1),
+        ] {
             list.convolution(from, to, size, 4, stride, (1, 1));
         }
     });
@@ -241,9 +346,16 @@ impl Layer {
             Way::Convolution => ("", g.large_channels, g.small_channels, g.large),
             Way::Transposed => ("T", g.small_channels, g.large_channels, g.small),
         };
-        let size = if g.kernel[0] > 1 { format!("{}^3", size[2]) } else { format!("{}^2", size[2]) };
+        let size = if g.kernel[0] > 1 {
+            format!("{}^3", size[2])
+        } else {
+            format!("{}^2", size[2])
+        };
         let (k, s, b) = (g.kernel[2], g.stride[2], g.batch);
-        format!("{} {mark}{from}>{to} {size} k{k}s{s} b{b}", self.users.join("+"))
+        format!(
+            "{} {mark}{from}>{to} {size} k{k}s{s} b{b}",
+            self.users.join("+")
+        )
     }
 
     /// The request that prepares PyTorch's side.
@@ -293,8 +405,12 @@ fn peak() -> Result<f64> {
 pub(crate) fn measure(options: &Options, threads: usize) -> Result<Vec<Row>> {
     let mut peer = Peer::start(&options.python, threads)?;
     let peak = peak()?;
-    let version = peer.as_ref().map_or("not found".to_owned(), |peer| peer.version.clone());
-    table::say(&format!("{threads} threads; PyTorch {version}; matrix product {peak:.0} GFLOP/s"));
+    let version = peer
+        .as_ref()
+        .map_or("not found".to_owned(), |peer| peer.version.clone());
+    table::say(&format!(
+        "{threads} threads; PyTorch {version}; matrix product {peak:.0} GFLOP/s"
+    ));
     table::start();
     let mut rows = Vec::new();
     for layer in layers() {
@@ -312,7 +428,14 @@ pub(crate) fn measure(options: &Options, threads: usize) -> Result<Vec<Row>> {
     Ok(rows)
 }
 
-fn row(layer: &Layer, pass: &str, name: &str, peer: &mut Option<Peer>, options: &Options, peak: f64) -> Result<Row> {
+fn row(
+    layer: &Layer,
+    pass: &str,
+    name: &str,
+    peer: &mut Option<Peer>,
+    options: &Options,
+    peak: f64,
+) -> Result<Row> {
     let g = &layer.geometry;
     let draw = |part, count| Stream::new(0, part, 0).uniform(count, -1.0, 1.0);
     let large = draw("large", g.large_length());
@@ -321,7 +444,9 @@ fn row(layer: &Layer, pass: &str, name: &str, peer: &mut Option<Peer>, options: 
     let mut run = || {
         let result = match (pass, layer.way) {
             ("weight", _) => convolution::weight_gradient(g, &large, &small),
-            ("forward", Way::Convolution) | ("input", Way::Transposed) => convolution::convolve(g, &large, &weight, None),
+            ("forward", Way::Convolution) | ("input", Way::Transposed) => {
+                convolution::convolve(g, &large, &weight, None)
+            }
             _ => convolution::transpose(g, &small, &weight, None),
         };
         std::hint::black_box(result);
@@ -343,10 +468,16 @@ fn row(layer: &Layer, pass: &str, name: &str, peer: &mut Option<Peer>, options: 
         if let Some(peer) = peer {
             let times = peer.times(turn)?;
             torch.resize(times.len(), Vec::new());
-            torch.iter_mut().zip(times).for_each(|(all, times)| all.extend(times));
+            torch
+                .iter_mut()
+                .zip(times)
+                .for_each(|(all, times)| all.extend(times));
         }
     }
-    let best = torch.iter().map(|times| median(times)).min_by(f64::total_cmp);
+    let best = torch
+        .iter()
+        .map(|times| median(times))
+        .min_by(f64::total_cmp);
     let mut row = Row::new(name, Kind::Op, &ours, best);
     let gflops = 2.0 * g.multiplications() as f64 / row.ours_ms / 1e6;
     row.gflops = Some(gflops);
@@ -356,14 +487,23 @@ fn row(layer: &Layer, pass: &str, name: &str, peer: &mut Option<Peer>, options: 
 
 /// How many rows reach 60 % of the peak or PyTorch's own time.
 fn summarise(rows: &[Row]) {
-    let meets = |row: &&Row| row.of_peak.is_some_and(|share| share >= 0.6) || row.ratio.is_some_and(|ratio| ratio <= 1.0);
+    let meets = |row: &&Row| {
+        row.of_peak.is_some_and(|share| share >= 0.6) || row.ratio.is_some_and(|ratio| ratio <= 1.0)
+    };
     let good = rows.iter().filter(meets).count();
-    let faster = rows.iter().filter(|row| row.ratio.is_some_and(|ratio| ratio <= 1.0)).count();
+    let faster = rows
+        .iter()
+        .filter(|row| row.ratio.is_some_and(|ratio| ratio <= 1.0))
+        .count();
     table::say(&format!(
         "{good} of {} reach 60 % of the matrix product or PyTorch's time; {faster} PyTorch's time",
         rows.len()
     ));
-    if let Some(ratios) = rows.iter().map(|row| row.ratio).collect::<Option<Vec<f64>>>() {
+    if let Some(ratios) = rows
+        .iter()
+        .map(|row| row.ratio)
+        .collect::<Option<Vec<f64>>>()
+    {
         let mean = ratios.iter().map(|ratio| ratio.ln()).sum::<f64>() / ratios.len().max(1) as f64;
         table::say(&format!("geometric mean of the ratios: {:.2}", mean.exp()));
     }

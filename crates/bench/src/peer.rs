@@ -28,13 +28,22 @@ impl Peer {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn();
-        let Ok(mut child) = child else { return Ok(None) };
+        let Ok(mut child) = child else {
+            return Ok(None);
+        };
         let (Some(input), Some(output)) = (child.stdin.take(), child.stdout.take()) else {
             bail!("the Python process has no input or output");
         };
-        let mut peer = Self { child, input, output: BufReader::new(output), version: String::new() };
+        let mut peer = Self {
+            child,
+            input,
+            output: BufReader::new(output),
+            version: String::new(),
+        };
         // Without PyTorch the script ends at once, and so does this line.
-        let Ok(answer) = peer.ask(&json!({"do": "hello"})) else { return Ok(None) };
+        let Ok(answer) = peer.ask(&json!({"do": "hello"})) else {
+            return Ok(None);
+        };
         peer.version = answer["torch"].as_str().unwrap_or_default().to_owned();
         Ok(Some(peer))
     }
@@ -44,10 +53,15 @@ impl Peer {
     /// # Errors
     /// If the process ended, or the answer is an error.
     pub(crate) fn ask(&mut self, request: &Value) -> Result<Value> {
-        writeln!(self.input, "{request}").and_then(|()| self.input.flush()).context("PyTorch's process ended")?;
+        writeln!(self.input, "{request}")
+            .and_then(|()| self.input.flush())
+            .context("PyTorch's process ended")?;
         let mut line = String::new();
-        self.output.read_line(&mut line).context("PyTorch's process ended")?;
-        let answer: Value = serde_json::from_str(&line).context("PyTorch's process ended without an answer")?;
+        self.output
+            .read_line(&mut line)
+            .context("PyTorch's process ended")?;
+        let answer: Value =
+            serde_json::from_str(&line).context("PyTorch's process ended without an answer")?;
         match answer.get("error") {
             Some(error) => bail!("PyTorch: {error}"),
             None => Ok(answer),

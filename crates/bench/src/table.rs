@@ -1,5 +1,9 @@
 //! Rows and how they are shown.
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a table on the terminal is what this program is for")]
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a table on the terminal is what this program is for"
+)]
 
 use serde::Serialize;
 
@@ -78,11 +82,22 @@ pub(crate) fn median(times: &[f64]) -> f64 {
     }
 }
 
-const HEADS: [&str; 9] =
-    ["name", "ours ms", "torch ms", "ratio", "GFLOP/s", "of peak", "ours MiB", "torch MiB", "difference"];
+const HEADS: [&str; 9] = [
+    "name",
+    "ours ms",
+    "torch ms",
+    "ratio",
+    "GFLOP/s",
+    "of peak",
+    "ours MiB",
+    "torch MiB",
+    "difference",
+];
 
 fn cells(row: &Row) -> [String; 9] {
-    let show = |value: Option<f64>, digits: usize| value.map_or(String::new(), |value| format!("{value:.digits$}"));
+    let show = |value: Option<f64>, digits: usize| {
+        value.map_or(String::new(), |value| format!("{value:.digits$}"))
+    };
     let wait = row.wait.map(|wait| format!("waits {:.2} %", wait * 100.0));
     let difference = row.difference.map(|value| format!("{value:.1e}"));
     [
@@ -91,7 +106,8 @@ fn cells(row: &Row) -> [String; 9] {
         show(row.torch_ms, 3),
         show(row.ratio, 2),
         show(row.gflops, 0),
-        row.of_peak.map_or(String::new(), |share| format!("{:.0} %", share * 100.0)),
+        row.of_peak
+            .map_or(String::new(), |share| format!("{:.0} %", share * 100.0)),
         show(row.ours_mib, 0),
         show(row.torch_mib, 0),
         difference.or(wait).unwrap_or_default(),
@@ -129,11 +145,16 @@ fn line(cells: &[String; 9]) -> String {
 /// The table as Markdown, without columns that are empty.
 pub(crate) fn markdown(rows: &[Row]) -> String {
     let all: Vec<[String; 9]> = rows.iter().map(cells).collect();
-    let used: Vec<usize> =
-        (0..HEADS.len()).filter(|column| all.iter().any(|cells| !cells[*column].is_empty())).collect();
+    let used: Vec<usize> = (0..HEADS.len())
+        .filter(|column| all.iter().any(|cells| !cells[*column].is_empty()))
+        .collect();
     let join = |cells: Vec<&str>| format!("| {} |\n", cells.join(" | "));
     let mut text = join(used.iter().map(|column| HEADS[*column]).collect());
-    text += &join(used.iter().map(|column| if *column == 0 { "---" } else { "---:" }).collect());
+    text += &join(
+        used.iter()
+            .map(|column| if *column == 0 { "---" } else { "---:" })
+            .collect(),
+    );
     for cells in &all {
         text += &join(used.iter().map(|column| cells[*column].as_str()).collect());
     }
@@ -151,7 +172,10 @@ mod tests {
         let row = Row::new("a", Kind::Op, &[0.002, 0.001, 0.009], Some(0.004));
         assert_eq!(row.ratio, Some(0.5));
         let text = markdown(&[row.clone()]);
-        assert_eq!(text, "| name | ours ms | torch ms | ratio |\n| --- | ---: | ---: | ---: |\n| a | 2.000 | 4.000 | 0.50 |\n");
+        assert_eq!(
+            text,
+            "| name | ours ms | torch ms | ratio |\n| --- | ---: | ---: | ---: |\n| a | 2.000 | 4.000 | 0.50 |\n"
+        );
         let json = serde_json::to_value(&row).unwrap();
         assert_eq!(json["kind"], "op");
         assert_eq!(json["ours_ms"], 2.0);

@@ -18,10 +18,19 @@ fn main() {
         ("1x1 512", 32, 640, 512, 4, 1, 1, 0),
     ];
     let only = std::env::args().nth(1);
-    
-    for (name, batch, lc, sc, size, k, s, p) in shapes { if only.as_ref().is_some_and(|o| !name.contains(o.as_str())) { continue; }
-        let small =
-            Geometry::convolved([1, size, size], [1, k, k], [1, s, s], [(0, 0), (p, p), (p, p)], [1; 3]).unwrap();
+
+    for (name, batch, lc, sc, size, k, s, p) in shapes {
+        if only.as_ref().is_some_and(|o| !name.contains(o.as_str())) {
+            continue;
+        }
+        let small = Geometry::convolved(
+            [1, size, size],
+            [1, k, k],
+            [1, s, s],
+            [(0, 0), (p, p), (p, p)],
+            [1; 3],
+        )
+        .unwrap();
         let g = Geometry {
             batch,
             large_channels: lc,

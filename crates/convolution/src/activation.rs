@@ -66,7 +66,14 @@ fn tanh(value: f32) -> f32 {
     let x = value.clamp(-7.905_311, 7.905_311);
     let square = x * x;
     let mut top = -2.760_768_5e-16_f32;
-    for coefficient in [2.000_187_9e-13, -8.604_671_5e-11, 5.122_297e-8, 1.485_722_4e-5, 6.372_619_3e-4, 4.893_524_6e-3] {
+    for coefficient in [
+        2.000_187_9e-13,
+        -8.604_671_5e-11,
+        5.122_297e-8,
+        1.485_722_4e-5,
+        6.372_619_3e-4,
+        4.893_524_6e-3,
+    ] {
         top = top * square + coefficient;
     }
     let mut bottom = 1.198_258_4e-6_f32;
@@ -74,7 +81,13 @@ fn tanh(value: f32) -> f32 {
         bottom = bottom * square + coefficient;
     }
     // Near zero the fraction would lose the value's own last digits.
-    if value.abs() < 4e-4 { value } else if value.is_nan() { value } else { (x * top / bottom).clamp(-1.0, 1.0) }
+    if value.abs() < 4e-4 {
+        value
+    } else if value.is_nan() {
+        value
+    } else {
+        (x * top / bottom).clamp(-1.0, 1.0)
+    }
 }
 
 /// Values that a thread takes at once.
@@ -84,9 +97,19 @@ const CHUNK: usize = 16384;
 pub fn activate(activation: Activation, input: &[f32]) -> Vec<f32> {
     let mut output = unwritten(input.len());
     let level = Level::current();
-    output.par_chunks_mut(CHUNK).zip(input.par_chunks(CHUNK)).for_each(|(output, input)| {
-        with(level, Forward { activation, input, output });
-    });
+    output
+        .par_chunks_mut(CHUNK)
+        .zip(input.par_chunks(CHUNK))
+        .for_each(|(output, input)| {
+            with(
+                level,
+                Forward {
+                    activation,
+                    input,
+                    output,
+                },
+            );
+        });
     output
 }
 
@@ -132,7 +155,15 @@ pub fn activate_gradient(activation: Activation, output: &[f32], gradient: &[f32
         .par_chunks_mut(CHUNK)
         .zip(output.par_chunks(CHUNK).zip(gradient.par_chunks(CHUNK)))
         .for_each(|(result, (output, gradient))| {
-            with(level, Backward { activation, output, gradient, result });
+            with(
+                level,
+                Backward {
+                    activation,
+                    output,
+                    gradient,
+                    result,
+                },
+            );
         });
     result
 }

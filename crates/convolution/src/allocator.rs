@@ -22,7 +22,10 @@ mod tests {
         // mimalloc's default delay, by which the option is recognised: a second (10 ms in older ones).
         // SAFETY: reads a number.
         let before = unsafe { libmimalloc_sys::mi_option_get(15) };
-        assert!([10, 1000].contains(&before), "option 15 is {before}: mimalloc numbered its options anew");
+        assert!(
+            [10, 1000].contains(&before),
+            "option 15 is {before}: mimalloc numbered its options anew"
+        );
         super::keep_memory();
         // SAFETY: reads a number.
         assert_eq!(unsafe { libmimalloc_sys::mi_option_get(15) }, -1);

@@ -8,13 +8,14 @@ use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::tensor::FloatTensor;
 
 use crate::activation::Activation;
-use crate::extension::{Bias, Operators, Window};
+use crate::extension::{Operators, PerChannel, Window, finished};
 
-/// Which of the two convolutions.
+/// Which product of inputs with weights.
 #[derive(Clone, Copy, Debug)]
 enum Kind {
-    Plain,
-    Transposed,
+    Convolution(Window),
+    Transposed(Window),
+    Affine,
 }
 
 impl Kind {
@@ -22,102 +23,154 @@ impl Kind {
         self,
         input: FloatTensor<B>,
         weight: FloatTensor<B>,
-        bias: Bias<B>,
-        window: Window,
+        shift: PerChannel<B>,
+        activation: Activation,
+    ) -> FloatTensor<B> {
+        let none = PerChannel::Absent;
+        match self {
+            Self::Convolution(window) => {
+                B::convolve(input, weight, none, shift, window, activation)
+            }
+            Self::Transposed(window) => {
+                B::convolve_transposed(input, weight, none, shift, window, activation)
+            }
+            Self::Affine => B::affine(input, weight, shift, activation),
+        }
+    }
+
+    fn of_weight<B: Operators>(
+        self,
+        input: FloatTensor<B>,
+        weight: FloatTensor<B>,
+        gradient: FloatTensor<B>,
     ) -> FloatTensor<B> {
         match self {
-            Self::Plain => B::convolve(input, weight, bias, window),
-            Self::Transposed => B::convolve_transposed(input, weight, bias, window),
+            Self::Convolution(window) => B::convolve_weight(input, weight, gradient, window),
+            Self::Transposed(window) => {
+                B::convolve_transposed_weight(input, weight, gradient, window)
+            }
+            Self::Affine => B::affine_weight(input, gradient),
+        }
+    }
+
+    fn of_input<B: Operators>(
+        self,
+        input: FloatTensor<B>,
+        weight: FloatTensor<B>,
+        gradient: FloatTensor<B>,
+    ) -> FloatTensor<B> {
+        match self {
+            Self::Convolution(window) => B::convolve_input(input, weight, gradient, window),
+            Self::Transposed(window) => {
+                B::convolve_transposed_input(input, weight, gradient, window)
+            }
+            Self::Affine => B::affine_input(weight, gradient),
         }
     }
 }
 
-/// Of (input, weight) or (input, weight, bias).
+/// Of (input, weight) or (input, weight, shift).
 #[derive(Debug)]
-struct Convolution;
+struct Weighted;
 
 #[derive(Clone, Debug)]
 struct Kept<T> {
     kind: Kind,
     input: T,
     weight: T,
-    window: Window,
+    /// The output with its activation, where there is one.
+    activated: Option<(T, Activation)>,
 }
 
-impl<B: Operators, const N: usize> Backward<B, N> for Convolution {
+impl<B: Operators, const N: usize> Backward<B, N> for Weighted {
     type State = Kept<FloatTensor<B>>;
 
     fn backward(self, ops: Ops<Self::State, N>, grads: &mut Gradients, _: &mut Checkpointer) {
-        let gradient = grads.consume::<B>(&ops.node);
-        let Kept { kind, input, weight, window } = ops.state;
-        // Bias, weight, input: the order in which the values can be let go.
+        let Kept {
+            kind,
+            input,
+            weight,
+            activated,
+        } = ops.state;
+        let mut gradient = grads.consume::<B>(&ops.node);
+        if let Some((output, activation)) = activated {
+            gradient = B::activate_input(output, gradient, activation);
+        }
         if let Some(Some(node)) = ops.parents.get(2) {
             grads.register::<B>(node.id, B::channel_sum(gradient.clone()));
         }
         if let Some(node) = &ops.parents[1] {
-            let operands = (input.clone(), weight.clone(), gradient.clone());
-            let of_weight = match kind {
-                Kind::Plain => B::convolve_weight(operands.0, operands.1, operands.2, window),
-                Kind::Transposed => B::convolve_transposed_weight(operands.0, operands.1, operands.2, window),
-            };
+            let of_weight = kind.of_weight::<B>(input.clone(), weight.clone(), gradient.clone());
             grads.register::<B>(node.id, of_weight);
         }
         if let Some(node) = &ops.parents[0] {
-            let of_input = match kind {
-                Kind::Plain => B::convolve_input(input, weight, gradient, window),
-                Kind::Transposed => B::convolve_transposed_input(input, weight, gradient, window),
-            };
-            grads.register::<B>(node.id, of_input);
+            grads.register::<B>(node.id, kind.of_input::<B>(input, weight, gradient));
         }
     }
 }
 
-fn convolution<B: Operators, C: CheckpointStrategy>(
+fn weighted<B: Operators, C: CheckpointStrategy>(
     kind: Kind,
     input: FloatTensor<Autodiff<B, C>>,
     weight: FloatTensor<Autodiff<B, C>>,
-    bias: Option<FloatTensor<Autodiff<B, C>>>,
-    window: Window,
+    shift: PerChannel<Autodiff<B, C>>,
+    activation: Activation,
 ) -> FloatTensor<Autodiff<B, C>> {
     let nodes = [input.node(), weight.node()];
     let (input, weight) = (input.into_primitive(), weight.into_primitive());
-    let run = |bias| kind.forward::<B>(input.clone(), weight.clone(), bias, window);
-    let kept = || Kept { kind, input: input.clone(), weight: weight.clone(), window };
-    match bias {
-        None => match Backward::<B, 2>::prepare::<C>(Convolution, nodes).compute_bound().stateful() {
-            OpsKind::Tracked(prep) => prep.finish(kept(), run(Bias::Absent)),
-            OpsKind::UnTracked(prep) => prep.finish(run(Bias::Absent)),
-        },
-        Some(bias) => {
+    let run = |shift| kind.forward::<B>(input.clone(), weight.clone(), shift, activation);
+    let kept = |output: &FloatTensor<B>| Kept {
+        kind,
+        input: input.clone(),
+        weight: weight.clone(),
+        activated: (activation != Activation::Identity).then(|| (output.clone(), activation)),
+    };
+    match shift.into_option() {
+        None => {
+            let output = run(PerChannel::Absent);
+            match Backward::<B, 2>::prepare::<C>(Weighted, nodes)
+                .compute_bound()
+                .stateful()
+            {
+                OpsKind::Tracked(prep) => prep.finish(kept(&output), output),
+                OpsKind::UnTracked(prep) => prep.finish(output),
+            }
+        }
+        Some(shift) => {
             let [first, second] = nodes;
-            let nodes = [first, second, bias.node()];
-            let bias = Bias::Present(bias.into_primitive());
-            match Backward::<B, 3>::prepare::<C>(Convolution, nodes).compute_bound().stateful() {
-                OpsKind::Tracked(prep) => prep.finish(kept(), run(bias)),
-                OpsKind::UnTracked(prep) => prep.finish(run(bias)),
+            let nodes = [first, second, shift.node()];
+            let output = run(PerChannel::Present(shift.into_primitive()));
+            match Backward::<B, 3>::prepare::<C>(Weighted, nodes)
+                .compute_bound()
+                .stateful()
+            {
+                OpsKind::Tracked(prep) => prep.finish(kept(&output), output),
+                OpsKind::UnTracked(prep) => prep.finish(output),
             }
         }
     }
 }
 
-/// Of (input, weight) or (input, weight, bias).
-#[derive(Debug)]
-struct Linear;
-
-impl<B: Operators, const N: usize> Backward<B, N> for Linear {
-    type State = (FloatTensor<B>, FloatTensor<B>);
-
-    fn backward(self, ops: Ops<Self::State, N>, grads: &mut Gradients, _: &mut Checkpointer) {
-        let gradient = grads.consume::<B>(&ops.node);
-        let (input, weight) = ops.state;
-        if let Some(Some(node)) = ops.parents.get(2) {
-            grads.register::<B>(node.id, B::channel_sum(gradient.clone()));
-        }
-        if let Some(node) = &ops.parents[1] {
-            grads.register::<B>(node.id, B::affine_weight(input, gradient.clone()));
-        }
-        if let Some(node) = &ops.parents[0] {
-            grads.register::<B>(node.id, B::affine_input(weight, gradient));
+/// A scale between the sum and its shift has no backward pass of its own: burn's operators have.
+fn scaled<B: Operators, C: CheckpointStrategy>(
+    kind: Kind,
+    input: FloatTensor<Autodiff<B, C>>,
+    weight: FloatTensor<Autodiff<B, C>>,
+    scale: PerChannel<Autodiff<B, C>>,
+    shift: PerChannel<Autodiff<B, C>>,
+    activation: Activation,
+) -> FloatTensor<Autodiff<B, C>> {
+    match scale {
+        PerChannel::Absent => weighted::<B, C>(kind, input, weight, shift, activation),
+        scale => {
+            let sum = weighted::<B, C>(
+                kind,
+                input,
+                weight,
+                PerChannel::Absent,
+                Activation::Identity,
+            );
+            finished::<Autodiff<B, C>>(sum, scale, shift, activation)
         }
     }
 }
@@ -156,7 +209,15 @@ impl<B: Operators> Backward<B, 3> for Normalise {
 
     fn backward(self, ops: Ops<Self::State, 3>, grads: &mut Gradients, _: &mut Checkpointer) {
         let gradient = grads.consume::<B>(&ops.node);
-        let Statistics { input, weight, bias, mean, variance, epsilon, activation } = ops.state;
+        let Statistics {
+            input,
+            weight,
+            bias,
+            mean,
+            variance,
+            epsilon,
+            activation,
+        } = ops.state;
         let (of_input, of_weight, of_bias) = B::normalise_gradient(
             input, weight, bias, mean, variance, gradient, epsilon, activation,
         );
@@ -172,47 +233,55 @@ impl<B: Operators, C: CheckpointStrategy> Operators for Autodiff<B, C> {
     fn convolve(
         input: FloatTensor<Self>,
         weight: FloatTensor<Self>,
-        bias: Bias<Self>,
+        scale: PerChannel<Self>,
+        shift: PerChannel<Self>,
         window: Window,
+        activation: Activation,
     ) -> FloatTensor<Self> {
-        convolution::<B, C>(Kind::Plain, input, weight, bias.into_option(), window)
+        scaled::<B, C>(
+            Kind::Convolution(window),
+            input,
+            weight,
+            scale,
+            shift,
+            activation,
+        )
     }
 
     fn convolve_transposed(
         input: FloatTensor<Self>,
         weight: FloatTensor<Self>,
-        bias: Bias<Self>,
+        scale: PerChannel<Self>,
+        shift: PerChannel<Self>,
         window: Window,
+        activation: Activation,
     ) -> FloatTensor<Self> {
-        convolution::<B, C>(Kind::Transposed, input, weight, bias.into_option(), window)
+        scaled::<B, C>(
+            Kind::Transposed(window),
+            input,
+            weight,
+            scale,
+            shift,
+            activation,
+        )
     }
 
-    fn affine(input: FloatTensor<Self>, weight: FloatTensor<Self>, bias: Bias<Self>) -> FloatTensor<Self> {
-        let nodes = [input.node(), weight.node()];
-        let (input, weight) = (input.into_primitive(), weight.into_primitive());
-        let run = |bias| B::affine(input.clone(), weight.clone(), bias);
-        let kept = || (input.clone(), weight.clone());
-        match bias.into_option() {
-            None => match Backward::<B, 2>::prepare::<C>(Linear, nodes).compute_bound().stateful() {
-                OpsKind::Tracked(prep) => prep.finish(kept(), run(Bias::Absent)),
-                OpsKind::UnTracked(prep) => prep.finish(run(Bias::Absent)),
-            },
-            Some(bias) => {
-                let [first, second] = nodes;
-                let nodes = [first, second, bias.node()];
-                let bias = Bias::Present(bias.into_primitive());
-                match Backward::<B, 3>::prepare::<C>(Linear, nodes).compute_bound().stateful() {
-                    OpsKind::Tracked(prep) => prep.finish(kept(), run(bias)),
-                    OpsKind::UnTracked(prep) => prep.finish(run(bias)),
-                }
-            }
-        }
+    fn affine(
+        input: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: PerChannel<Self>,
+        activation: Activation,
+    ) -> FloatTensor<Self> {
+        weighted::<B, C>(Kind::Affine, input, weight, bias, activation)
     }
 
     fn activate(input: FloatTensor<Self>, activation: Activation) -> FloatTensor<Self> {
         let nodes = [input.node()];
         let output = B::activate(input.into_primitive(), activation);
-        match Backward::<B, 1>::prepare::<C>(Activate, nodes).compute_bound().stateful() {
+        match Backward::<B, 1>::prepare::<C>(Activate, nodes)
+            .compute_bound()
+            .stateful()
+        {
             OpsKind::Tracked(prep) => prep.finish((output.clone(), activation), output),
             OpsKind::UnTracked(prep) => prep.finish(output),
         }
@@ -227,12 +296,28 @@ impl<B: Operators, C: CheckpointStrategy> Operators for Autodiff<B, C> {
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
         let nodes = [input.node(), weight.node(), bias.node()];
         let [input, weight, bias] = [input, weight, bias].map(|tensor| tensor.into_primitive());
-        let (output, mean, variance) =
-            B::normalise(input.clone(), weight.clone(), bias.clone(), epsilon, activation);
+        let (output, mean, variance) = B::normalise(
+            input.clone(),
+            weight.clone(),
+            bias.clone(),
+            epsilon,
+            activation,
+        );
         let statistics = [mean.clone(), variance.clone()].map(FloatTensor::<Self>::new);
-        let output = match Backward::<B, 3>::prepare::<C>(Normalise, nodes).compute_bound().stateful() {
+        let output = match Backward::<B, 3>::prepare::<C>(Normalise, nodes)
+            .compute_bound()
+            .stateful()
+        {
             OpsKind::Tracked(prep) => {
-                let kept = Statistics { input, weight, bias, mean, variance, epsilon, activation };
+                let kept = Statistics {
+                    input,
+                    weight,
+                    bias,
+                    mean,
+                    variance,
+                    epsilon,
+                    activation,
+                };
                 prep.finish(kept, output)
             }
             OpsKind::UnTracked(prep) => prep.finish(output),

@@ -46,16 +46,38 @@ impl Adam {
 ///
 /// # Panics
 /// If the lengths differ.
-pub fn adam(step: Adam, parameter: &mut [f32], gradient: &[f32], first: &mut [f32], second: &mut [f32]) {
+pub fn adam(
+    step: Adam,
+    parameter: &mut [f32],
+    gradient: &[f32],
+    first: &mut [f32],
+    second: &mut [f32],
+) {
     let lengths = [gradient.len(), first.len(), second.len()];
-    assert!(lengths.iter().all(|length| *length == parameter.len()), "moments of other lengths");
-    let level = Level::current();
-    let moments = first.par_chunks_mut(CHUNK).zip(second.par_chunks_mut(CHUNK));
-    parameter.par_chunks_mut(CHUNK).zip(gradient.par_chunks(CHUNK)).zip(moments).for_each(
-        |((parameter, gradient), (first, second))| {
-            with(level, Move { step, parameter, gradient, first, second });
-        },
+    assert!(
+        lengths.iter().all(|length| *length == parameter.len()),
+        "moments of other lengths"
     );
+    let level = Level::current();
+    let moments = first
+        .par_chunks_mut(CHUNK)
+        .zip(second.par_chunks_mut(CHUNK));
+    parameter
+        .par_chunks_mut(CHUNK)
+        .zip(gradient.par_chunks(CHUNK))
+        .zip(moments)
+        .for_each(|((parameter, gradient), (first, second))| {
+            with(
+                level,
+                Move {
+                    step,
+                    parameter,
+                    gradient,
+                    first,
+                    second,
+                },
+            );
+        });
 }
 
 struct Move<'a> {
@@ -91,9 +113,20 @@ impl Work for Move<'_> {
 pub fn average(keep: f32, rest: f32, average: &mut [f32], newest: &[f32]) {
     assert_eq!(average.len(), newest.len(), "an average of other values");
     let level = Level::current();
-    average.par_chunks_mut(CHUNK).zip(newest.par_chunks(CHUNK)).for_each(|(average, newest)| {
-        with(level, Follow { keep, rest, average, newest });
-    });
+    average
+        .par_chunks_mut(CHUNK)
+        .zip(newest.par_chunks(CHUNK))
+        .for_each(|(average, newest)| {
+            with(
+                level,
+                Follow {
+                    keep,
+                    rest,
+                    average,
+                    newest,
+                },
+            );
+        });
 }
 
 struct Follow<'a> {

@@ -27,7 +27,13 @@ pub struct Window {
 
 impl Default for Window {
     fn default() -> Self {
-        Self { stride: [1; 3], padding: [(0, 0); 3], output_padding: [0; 3], dilation: [1; 3], groups: 1 }
+        Self {
+            stride: [1; 3],
+            padding: [(0, 0); 3],
+            output_padding: [0; 3],
+            dilation: [1; 3],
+            groups: 1,
+        }
     }
 }
 
@@ -53,7 +59,9 @@ impl Window {
             large_channels: large[1],
             small_channels: weight[0],
             large: size,
-            small: small.unwrap_or_else(|| panic!("a kernel of {kernel:?} does not fit into {size:?} with {self:?}")),
+            small: small.unwrap_or_else(|| {
+                panic!("a kernel of {kernel:?} does not fit into {size:?} with {self:?}")
+            }),
             kernel,
             stride: self.stride,
             padding: self.padding,
@@ -68,13 +76,21 @@ impl Window {
     /// If the padding leaves nothing.
     pub(crate) fn transposed(&self, small: &Shape, weight: &Shape) -> Geometry {
         let (size, kernel) = (spatial(small), spatial(weight));
-        let large =
-            Geometry::transposed(size, kernel, self.stride, self.padding, self.output_padding, self.dilation);
+        let large = Geometry::transposed(
+            size,
+            kernel,
+            self.stride,
+            self.padding,
+            self.output_padding,
+            self.dilation,
+        );
         Geometry {
             batch: small[0],
             large_channels: weight[1] * self.groups,
             small_channels: small[1],
-            large: large.unwrap_or_else(|| panic!("{self:?} leaves nothing of {size:?} with a kernel of {kernel:?}")),
+            large: large.unwrap_or_else(|| {
+                panic!("{self:?} leaves nothing of {size:?} with a kernel of {kernel:?}")
+            }),
             small: size,
             kernel,
             stride: self.stride,
@@ -106,23 +122,45 @@ impl Window {
     }
 }
 
-/// A bias, or none.
+/// One value for each channel that comes out, or none.
 #[derive(ExtensionType)]
-pub enum Bias<B: Backend> {
-    /// One value for each channel that comes out.
+pub enum PerChannel<B: Backend> {
+    /// `[channels]`
     Present(FloatTensor<B>),
     /// None.
     Absent,
 }
 
-impl<B: Backend> Bias<B> {
-    /// The bias, if there is one.
+impl<B: Backend> PerChannel<B> {
+    /// The values, if there are any.
     pub fn into_option(self) -> Option<FloatTensor<B>> {
         match self {
-            Self::Present(bias) => Some(bias),
+            Self::Present(values) => Some(values),
             Self::Absent => None,
         }
     }
+}
+
+/// `activation(scale * sum + shift)` of burn's own operators.
+pub(crate) fn finished<B: Operators>(
+    sum: FloatTensor<B>,
+    scale: PerChannel<B>,
+    shift: PerChannel<B>,
+    activation: Activation,
+) -> FloatTensor<B> {
+    let shape = sum.shape();
+    let mut along = vec![1; shape.num_dims()];
+    along[1] = shape[1];
+    let spread = |values: FloatTensor<B>| B::float_reshape(values, Shape::from(along.clone()));
+    let sum = match scale.into_option() {
+        Some(scale) => B::float_mul(sum, spread(scale)),
+        None => sum,
+    };
+    let sum = match shift.into_option() {
+        Some(shift) => B::float_add(sum, spread(shift)),
+        None => sum,
+    };
+    B::activate(sum, activation)
 }
 
 /// The operators of this crate, for every backend of burn.
@@ -137,17 +175,21 @@ impl<B: Backend> Bias<B> {
     Autodiff
 )]
 pub trait Operators: Backend {
-    /// A convolution: `[batch, in, ..]` by `[out, in / groups, kernel..]` gives `[batch, out, ..]`.
+    /// A convolution, `[batch, in, ..]` by `[out, in / groups, kernel..]` gives `[batch, out, ..]`, and what
+    /// follows it: `activation(scale * sum + shift)` with one scale and shift a channel.
     fn convolve(
         input: FloatTensor<Self>,
         weight: FloatTensor<Self>,
-        #[extension_type] bias: Bias<Self>,
+        #[extension_type] scale: PerChannel<Self>,
+        #[extension_type] shift: PerChannel<Self>,
         window: Window,
+        activation: Activation,
     ) -> FloatTensor<Self> {
-        match input.shape().num_dims() {
-            4 => Self::conv2d(input, weight, bias.into_option(), window.options()),
-            _ => Self::conv3d(input, weight, bias.into_option(), window.options()),
-        }
+        let sum = match input.shape().num_dims() {
+            4 => Self::conv2d(input, weight, None, window.options()),
+            _ => Self::conv3d(input, weight, None, window.options()),
+        };
+        finished::<Self>(sum, scale, shift, activation)
     }
 
     /// The gradient of the input of a convolution; of `input` only the shape counts.
@@ -176,17 +218,21 @@ pub trait Operators: Backend {
         }
     }
 
-    /// A transposed convolution: `[batch, in, ..]` by `[in, out / groups, kernel..]` gives `[batch, out, ..]`.
+    /// A transposed convolution, `[batch, in, ..]` by `[in, out / groups, kernel..]` gives `[batch, out, ..]`,
+    /// and what follows it: `activation(scale * sum + shift)` with one scale and shift a channel.
     fn convolve_transposed(
         input: FloatTensor<Self>,
         weight: FloatTensor<Self>,
-        #[extension_type] bias: Bias<Self>,
+        #[extension_type] scale: PerChannel<Self>,
+        #[extension_type] shift: PerChannel<Self>,
         window: Window,
+        activation: Activation,
     ) -> FloatTensor<Self> {
-        match input.shape().num_dims() {
-            4 => Self::conv_transpose2d(input, weight, bias.into_option(), window.transpose_options()),
-            _ => Self::conv_transpose3d(input, weight, bias.into_option(), window.transpose_options()),
-        }
+        let sum = match input.shape().num_dims() {
+            4 => Self::conv_transpose2d(input, weight, None, window.transpose_options()),
+            _ => Self::conv_transpose3d(input, weight, None, window.transpose_options()),
+        };
+        finished::<Self>(sum, scale, shift, activation)
     }
 
     /// The gradient of the input of a transposed convolution; of `input` only the shape counts.
@@ -210,25 +256,34 @@ pub trait Operators: Backend {
         window: Window,
     ) -> FloatTensor<Self> {
         match input.shape().num_dims() {
-            4 => Self::conv_transpose2d_weight_backward(input, weight, gradient, window.transpose_options()),
-            _ => Self::conv_transpose3d_weight_backward(input, weight, gradient, window.transpose_options()),
+            4 => Self::conv_transpose2d_weight_backward(
+                input,
+                weight,
+                gradient,
+                window.transpose_options(),
+            ),
+            _ => Self::conv_transpose3d_weight_backward(
+                input,
+                weight,
+                gradient,
+                window.transpose_options(),
+            ),
         }
     }
 
-    /// `input * weight + bias`: `[batch, in]` by `[in, out]` gives `[batch, out]`.
+    /// `activation(input * weight + bias)`: `[batch, in]` by `[in, out]` gives `[batch, out]`.
     fn affine(
         input: FloatTensor<Self>,
         weight: FloatTensor<Self>,
-        #[extension_type] bias: Bias<Self>,
+        #[extension_type] bias: PerChannel<Self>,
+        activation: Activation,
     ) -> FloatTensor<Self> {
-        let output = Self::float_matmul(input, weight);
-        match bias.into_option() {
-            None => output,
-            Some(bias) => {
-                let count = bias.shape().num_elements();
-                Self::float_add(output, Self::float_reshape(bias, Shape::new([1, count])))
-            }
-        }
+        finished::<Self>(
+            Self::float_matmul(input, weight),
+            PerChannel::Absent,
+            bias,
+            activation,
+        )
     }
 
     /// The gradient of the input of [`Operators::affine`].
@@ -297,11 +352,18 @@ pub trait Operators: Backend {
         activation: Activation,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
         let result = Self::batch_norm_train(input, weight, bias, epsilon);
-        (Self::activate(result.output, activation), result.mean, result.variance)
+        (
+            Self::activate(result.output, activation),
+            result.mean,
+            result.variance,
+        )
     }
 
     /// The gradients of (input, weight, bias) of a normalisation, from its input and what it gave.
-    #[expect(clippy::too_many_arguments, reason = "each is one operand of the formula")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "each is one operand of the formula"
+    )]
     fn normalise_gradient(
         input: FloatTensor<Self>,
         weight: FloatTensor<Self>,
@@ -317,9 +379,13 @@ pub trait Operators: Backend {
         let count = shape.num_elements() / channels.max(1);
         let mut along = vec![1; shape.num_dims()];
         along[1] = channels;
-        let spread = |values: FloatTensor<Self>| Self::float_reshape(values, Shape::from(along.clone()));
+        let spread =
+            |values: FloatTensor<Self>| Self::float_reshape(values, Shape::from(along.clone()));
         let deviation = Self::float_sqrt(Self::float_add_scalar(variance, epsilon.into()));
-        let normal = Self::float_div(Self::float_sub(input, spread(mean)), spread(deviation.clone()));
+        let normal = Self::float_div(
+            Self::float_sub(input, spread(mean)),
+            spread(deviation.clone()),
+        );
         let gradient = match activation {
             Activation::Identity => gradient,
             activation => {
@@ -330,7 +396,8 @@ pub trait Operators: Backend {
         };
         let of_bias = Self::channel_sum(gradient.clone());
         let of_weight = Self::channel_sum(Self::float_mul(gradient.clone(), normal.clone()));
-        let share = |sum: FloatTensor<Self>| spread(Self::float_div_scalar(sum, (count as f64).into()));
+        let share =
+            |sum: FloatTensor<Self>| spread(Self::float_div_scalar(sum, (count as f64).into()));
         let centred = Self::float_sub(gradient, share(of_bias.clone()));
         let centred = Self::float_sub(centred, Self::float_mul(normal, share(of_weight.clone())));
         let of_input = Self::float_mul(centred, spread(Self::float_div(weight, deviation)));
@@ -347,7 +414,8 @@ pub trait Operators: Backend {
         let shape = input.shape();
         let mut along = vec![1; shape.num_dims()];
         along[1] = shape[1];
-        let spread = |values: FloatTensor<Self>| Self::float_reshape(values, Shape::from(along.clone()));
+        let spread =
+            |values: FloatTensor<Self>| Self::float_reshape(values, Shape::from(along.clone()));
         let scaled = Self::float_add(Self::float_mul(input, spread(scale)), spread(shift));
         Self::activate(scaled, activation)
     }
@@ -361,27 +429,47 @@ pub trait Operators: Backend {
         step: Adam,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
         let scale = |tensor: FloatTensor<Self>, by: f32| Self::float_mul_scalar(tensor, by.into());
-        let first = Self::float_add(scale(first, step.beta1), scale(gradient.clone(), step.rest1));
+        let first = Self::float_add(
+            scale(first, step.beta1),
+            scale(gradient.clone(), step.rest1),
+        );
         let square = Self::float_mul(gradient.clone(), gradient);
         let second = Self::float_add(scale(second, step.beta2), scale(square, step.rest2));
-        let root = Self::float_div_scalar(Self::float_sqrt(second.clone()), step.correction2.into());
+        let root =
+            Self::float_div_scalar(Self::float_sqrt(second.clone()), step.correction2.into());
         let denominator = Self::float_add_scalar(root, step.epsilon.into());
         let change = scale(Self::float_div(first.clone(), denominator), step.rate);
         (Self::float_sub(parameter, change), first, second)
     }
 
     /// `keep * average + rest * newest`.
-    fn average(average: FloatTensor<Self>, newest: FloatTensor<Self>, keep: f32, rest: f32) -> FloatTensor<Self> {
+    fn average(
+        average: FloatTensor<Self>,
+        newest: FloatTensor<Self>,
+        keep: f32,
+        rest: f32,
+    ) -> FloatTensor<Self> {
         let average = Self::float_mul_scalar(average, keep.into());
         Self::float_add(average, Self::float_mul_scalar(newest, rest.into()))
     }
 }
 
 #[cfg(feature = "ndarray")]
-#[expect(deprecated, reason = "ndarray stays a choice as long as burn carries it")]
+#[expect(
+    deprecated,
+    reason = "ndarray stays a choice as long as burn carries it"
+)]
 impl Operators for burn::backend::NdArray {}
 #[cfg(feature = "tch")]
-#[expect(deprecated, reason = "libtorch stays a choice as long as burn carries it")]
+#[expect(
+    deprecated,
+    reason = "libtorch stays a choice as long as burn carries it"
+)]
 impl Operators for burn::backend::LibTorch {}
-#[cfg(any(feature = "wgpu", feature = "vulkan", feature = "metal", feature = "cuda"))]
+#[cfg(any(
+    feature = "wgpu",
+    feature = "vulkan",
+    feature = "metal",
+    feature = "cuda"
+))]
 impl Operators for burn::backend::Cube {}

@@ -1,20 +1,24 @@
 //! The operators on burn's CPU backend: slices in, our kernels, tensors out.
 
+use burn::backend::TensorMetadata;
 use burn::backend::flex::{Flex, FlexTensor, Layout};
 use burn::backend::tensor::FloatTensor;
-use burn::backend::TensorMetadata;
 use burn::tensor::{Bytes, DType, Shape};
 
 use crate::activation::{self, Activation};
 use crate::descent::{self, Adam};
-use crate::extension::{Bias, Operators, Window};
+use crate::extension::{Operators, PerChannel, Window};
 use crate::linear;
 use crate::normalise::{self, Groups};
 use crate::operators;
 
 fn tensor(values: Vec<f32>, shape: Shape) -> FlexTensor {
     debug_assert_eq!(values.len(), shape.num_elements(), "values of {shape:?}");
-    FlexTensor::new(Bytes::from_elems(values), Layout::contiguous(shape), DType::F32)
+    FlexTensor::new(
+        Bytes::from_elems(values),
+        Layout::contiguous(shape),
+        DType::F32,
+    )
 }
 
 /// The values of a tensor in their order, copied only where they do not lie so already.
@@ -22,8 +26,16 @@ struct Values(FlexTensor);
 
 impl Values {
     fn of(tensor: FlexTensor) -> Self {
-        assert_eq!(tensor.dtype(), DType::F32, "these kernels are for single precision");
-        Self(if tensor.is_contiguous() { tensor } else { tensor.to_contiguous() })
+        assert_eq!(
+            tensor.dtype(),
+            DType::F32,
+            "these kernels are for single precision"
+        );
+        Self(if tensor.is_contiguous() {
+            tensor
+        } else {
+            tensor.to_contiguous()
+        })
     }
 }
 
@@ -40,7 +52,11 @@ fn own(tensor: FlexTensor) -> FlexTensor {
     let is_whole = tensor.is_contiguous()
         && tensor.layout().start_offset() == 0
         && tensor.bytes().len() == tensor.layout().num_elements() * size_of::<f32>();
-    if is_whole { tensor } else { tensor.to_contiguous() }
+    if is_whole {
+        tensor
+    } else {
+        tensor.to_contiguous()
+    }
 }
 
 /// The values of an owned tensor to change in place, copied only where others hold them too.
@@ -52,13 +68,22 @@ impl Operators for Flex {
     fn convolve(
         input: FloatTensor<Self>,
         weight: FloatTensor<Self>,
-        bias: Bias<Self>,
+        scale: PerChannel<Self>,
+        shift: PerChannel<Self>,
         window: Window,
+        activation: Activation,
     ) -> FloatTensor<Self> {
         let geometry = window.convolution(&input.shape(), &weight.shape());
         let mut shape = input.shape();
-        let bias = bias.into_option().map(Values::of);
-        let small = operators::convolve(&geometry, &Values::of(input), &Values::of(weight), bias.as_deref());
+        let [scale, shift] = [scale, shift].map(|values| values.into_option().map(Values::of));
+        let small = operators::convolve_and(
+            &geometry,
+            &Values::of(input),
+            &Values::of(weight),
+            scale.as_deref(),
+            shift.as_deref(),
+            activation,
+        );
         set_picture(&mut shape, geometry.small_channels, geometry.small);
         tensor(small, shape)
     }
@@ -70,7 +95,8 @@ impl Operators for Flex {
         window: Window,
     ) -> FloatTensor<Self> {
         let geometry = window.convolution(&input.shape(), &weight.shape());
-        let large = operators::transpose(&geometry, &Values::of(gradient), &Values::of(weight), None);
+        let large =
+            operators::transpose(&geometry, &Values::of(gradient), &Values::of(weight), None);
         tensor(large, input.shape())
     }
 
@@ -82,19 +108,31 @@ impl Operators for Flex {
     ) -> FloatTensor<Self> {
         let shape = weight.shape();
         let geometry = window.convolution(&input.shape(), &shape);
-        tensor(operators::weight_gradient(&geometry, &Values::of(input), &Values::of(gradient)), shape)
+        tensor(
+            operators::weight_gradient(&geometry, &Values::of(input), &Values::of(gradient)),
+            shape,
+        )
     }
 
     fn convolve_transposed(
         input: FloatTensor<Self>,
         weight: FloatTensor<Self>,
-        bias: Bias<Self>,
+        scale: PerChannel<Self>,
+        shift: PerChannel<Self>,
         window: Window,
+        activation: Activation,
     ) -> FloatTensor<Self> {
         let geometry = window.transposed(&input.shape(), &weight.shape());
         let mut shape = input.shape();
-        let bias = bias.into_option().map(Values::of);
-        let large = operators::transpose(&geometry, &Values::of(input), &Values::of(weight), bias.as_deref());
+        let [scale, shift] = [scale, shift].map(|values| values.into_option().map(Values::of));
+        let large = operators::transpose_and(
+            &geometry,
+            &Values::of(input),
+            &Values::of(weight),
+            scale.as_deref(),
+            shift.as_deref(),
+            activation,
+        );
         set_picture(&mut shape, geometry.large_channels, geometry.large);
         tensor(large, shape)
     }
@@ -106,7 +144,8 @@ impl Operators for Flex {
         window: Window,
     ) -> FloatTensor<Self> {
         let geometry = window.transposed(&input.shape(), &weight.shape());
-        let small = operators::convolve(&geometry, &Values::of(gradient), &Values::of(weight), None);
+        let small =
+            operators::convolve(&geometry, &Values::of(gradient), &Values::of(weight), None);
         tensor(small, input.shape())
     }
 
@@ -118,19 +157,29 @@ impl Operators for Flex {
     ) -> FloatTensor<Self> {
         let shape = weight.shape();
         let geometry = window.transposed(&input.shape(), &shape);
-        tensor(operators::weight_gradient(&geometry, &Values::of(gradient), &Values::of(input)), shape)
+        tensor(
+            operators::weight_gradient(&geometry, &Values::of(gradient), &Values::of(input)),
+            shape,
+        )
     }
 
-    fn affine(input: FloatTensor<Self>, weight: FloatTensor<Self>, bias: Bias<Self>) -> FloatTensor<Self> {
+    fn affine(
+        input: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: PerChannel<Self>,
+        activation: Activation,
+    ) -> FloatTensor<Self> {
         let (batch, outputs) = (input.shape()[0], weight.shape()[1]);
         let bias = bias.into_option().map(Values::of);
-        let output = linear::linear(batch, &Values::of(input), &Values::of(weight), bias.as_deref(), outputs);
+        let (input, weight) = (Values::of(input), Values::of(weight));
+        let output = linear::linear(batch, &input, &weight, bias.as_deref(), outputs, activation);
         tensor(output, Shape::new([batch, outputs]))
     }
 
     fn affine_input(weight: FloatTensor<Self>, gradient: FloatTensor<Self>) -> FloatTensor<Self> {
         let (batch, [inputs, outputs]) = (gradient.shape()[0], weight.shape().dims());
-        let result = linear::linear_input(batch, &Values::of(gradient), &Values::of(weight), outputs);
+        let result =
+            linear::linear_input(batch, &Values::of(gradient), &Values::of(weight), outputs);
         tensor(result, Shape::new([batch, inputs]))
     }
 
@@ -159,7 +208,10 @@ impl Operators for Flex {
         kind: Activation,
     ) -> FloatTensor<Self> {
         let shape = output.shape();
-        tensor(activation::activate_gradient(kind, &Values::of(output), &Values::of(gradient)), shape)
+        tensor(
+            activation::activate_gradient(kind, &Values::of(output), &Values::of(gradient)),
+            shape,
+        )
     }
 
     fn normalise(
@@ -180,7 +232,11 @@ impl Operators for Flex {
             activation,
         );
         let each = Shape::new([groups.groups]);
-        (tensor(result.output, shape), tensor(result.mean, each.clone()), tensor(result.variance, each))
+        (
+            tensor(result.output, shape),
+            tensor(result.mean, each.clone()),
+            tensor(result.variance, each),
+        )
     }
 
     fn normalise_gradient(
@@ -207,7 +263,11 @@ impl Operators for Flex {
             &Values::of(gradient),
         );
         let each = Shape::new([groups.groups]);
-        (tensor(result.input, shape), tensor(result.weight, each.clone()), tensor(result.bias, each))
+        (
+            tensor(result.input, shape),
+            tensor(result.weight, each.clone()),
+            tensor(result.bias, each),
+        )
     }
 
     fn scale_channels(
@@ -219,7 +279,10 @@ impl Operators for Flex {
         let shape = input.shape();
         let groups = channels_of(&shape);
         let (scale, shift) = (Values::of(scale), Values::of(shift));
-        tensor(normalise::scale(groups, &Values::of(input), &scale, &shift, activation), shape)
+        tensor(
+            normalise::scale(groups, &Values::of(input), &scale, &shift, activation),
+            shape,
+        )
     }
 
     fn adam(
@@ -231,11 +294,22 @@ impl Operators for Flex {
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
         let gradient = Values::of(gradient);
         let [mut parameter, mut first, mut second] = [parameter, first, second].map(own);
-        descent::adam(step, slice(&mut parameter), &gradient, slice(&mut first), slice(&mut second));
+        descent::adam(
+            step,
+            slice(&mut parameter),
+            &gradient,
+            slice(&mut first),
+            slice(&mut second),
+        );
         (parameter, first, second)
     }
 
-    fn average(average: FloatTensor<Self>, newest: FloatTensor<Self>, keep: f32, rest: f32) -> FloatTensor<Self> {
+    fn average(
+        average: FloatTensor<Self>,
+        newest: FloatTensor<Self>,
+        keep: f32,
+        rest: f32,
+    ) -> FloatTensor<Self> {
         let newest = Values::of(newest);
         let mut average = own(average);
         descent::average(keep, rest, slice(&mut average), &newest);
@@ -246,7 +320,11 @@ impl Operators for Flex {
 /// The groups of batch normalisation of `[batch, channels, ..]`.
 fn channels_of(shape: &Shape) -> Groups {
     let (batch, channels) = (shape[0], shape[1]);
-    Groups { groups: channels, repeats: batch, length: shape.num_elements() / (batch * channels).max(1) }
+    Groups {
+        groups: channels,
+        repeats: batch,
+        length: shape.num_elements() / (batch * channels).max(1),
+    }
 }
 
 /// Replaces the channels and the spatial sizes of `[batch, channels, (depth,) height, width]`.

@@ -51,7 +51,9 @@ impl Geometry {
         let mut small = [0; 3];
         for axis in 0..3 {
             let reach = dilation[axis] * (kernel[axis] - 1) + 1;
-            small[axis] = (large[axis] + padding[axis].0 + padding[axis].1).checked_sub(reach)? / stride[axis] + 1;
+            small[axis] = (large[axis] + padding[axis].0 + padding[axis].1).checked_sub(reach)?
+                / stride[axis]
+                + 1;
         }
         Some(small)
     }

@@ -8,10 +8,35 @@ use burn::module::{Content, DisplaySettings, Module, ModuleDisplay, Param};
 use burn::tensor::{Device, Tensor};
 
 use crate::activation::Activation;
-use crate::extension::{Bias, Operators, Window};
+use crate::extension::{Operators, PerChannel, Window};
 
-fn bias_of(bias: Option<&Param<Tensor<1>>>) -> Bias<Dispatch> {
-    bias.map_or(Bias::Absent, |bias| Bias::Present(bias.val().into_dispatch()))
+fn per_channel(values: Option<Tensor<1>>) -> PerChannel<Dispatch> {
+    values.map_or(PerChannel::Absent, |values| {
+        PerChannel::Present(values.into_dispatch())
+    })
+}
+
+/// A layer with weights whose output something else follows, at no cost, inside the layer's own pass.
+pub trait Layer<const D: usize> {
+    /// The layer, then `activation(scale * output + shift)` with one scale and shift a channel.
+    ///
+    /// # Shapes
+    /// - input: `[batch, in, ..]`; scale, shift: `[out]`
+    /// - result: `[batch, out, ..]`
+    fn finished(
+        &self,
+        input: Tensor<D>,
+        scale: Tensor<1>,
+        shift: Tensor<1>,
+        activation: Activation,
+    ) -> Tensor<D>;
+
+    /// The layer, then the activation.
+    ///
+    /// # Shapes
+    /// - input: `[batch, in, ..]`
+    /// - result: `[batch, out, ..]`
+    fn activated(&self, input: Tensor<D>, activation: Activation) -> Tensor<D>;
 }
 
 /// The activation of each value, in one pass each way.
@@ -19,7 +44,10 @@ pub fn activation<const D: usize>(input: Tensor<D>, activation: Activation) -> T
     if activation == Activation::Identity {
         return input;
     }
-    Tensor::from_dispatch(<Dispatch as Operators>::activate(input.into_dispatch(), activation))
+    Tensor::from_dispatch(<Dispatch as Operators>::activate(
+        input.into_dispatch(),
+        activation,
+    ))
 }
 
 /// What [`normalised`] gives.
@@ -66,7 +94,12 @@ pub fn scaled<const D: usize>(
     activation: Activation,
 ) -> Tensor<D> {
     let (scale, shift) = (scale.into_dispatch(), shift.into_dispatch());
-    Tensor::from_dispatch(<Dispatch as Operators>::scale_channels(input.into_dispatch(), scale, shift, activation))
+    Tensor::from_dispatch(<Dispatch as Operators>::scale_channels(
+        input.into_dispatch(),
+        scale,
+        shift,
+        activation,
+    ))
 }
 
 /// One step of [`crate::Adam`] on tensors without autodiff: (parameter, first moment, second moment).
@@ -85,13 +118,27 @@ pub fn adam<const D: usize>(
         second.into_dispatch(),
         step,
     );
-    (Tensor::from_dispatch(parameter), Tensor::from_dispatch(first), Tensor::from_dispatch(second))
+    (
+        Tensor::from_dispatch(parameter),
+        Tensor::from_dispatch(first),
+        Tensor::from_dispatch(second),
+    )
 }
 
 /// `keep * average + rest * newest`, on tensors without autodiff; in place where nobody else holds `average`.
-pub fn average<const D: usize>(average: Tensor<D>, newest: Tensor<D>, keep: f64, rest: f64) -> Tensor<D> {
+pub fn average<const D: usize>(
+    average: Tensor<D>,
+    newest: Tensor<D>,
+    keep: f64,
+    rest: f64,
+) -> Tensor<D> {
     let (average, newest) = (average.into_dispatch(), newest.into_dispatch());
-    Tensor::from_dispatch(<Dispatch as Operators>::average(average, newest, keep as f32, rest as f32))
+    Tensor::from_dispatch(<Dispatch as Operators>::average(
+        average,
+        newest,
+        keep as f32,
+        rest as f32,
+    ))
 }
 
 /// A fully connected layer.
@@ -117,19 +164,37 @@ impl Linear {
     /// - input: `[batch, in]`
     /// - result: `[batch, out]`
     pub fn forward(&self, input: Tensor<2>) -> Tensor<2> {
+        self.activated(input, Activation::Identity)
+    }
+
+    /// The layer, then the activation, in one pass.
+    ///
+    /// # Shapes
+    /// - input: `[batch, in]`
+    /// - result: `[batch, out]`
+    pub fn activated(&self, input: Tensor<2>, activation: Activation) -> Tensor<2> {
         let (input, weight) = (input.into_dispatch(), self.weight.val().into_dispatch());
-        Tensor::from_dispatch(<Dispatch as Operators>::affine(input, weight, bias_of(self.bias.as_ref())))
+        let bias = per_channel(self.bias.as_ref().map(Param::val));
+        Tensor::from_dispatch(<Dispatch as Operators>::affine(
+            input, weight, bias, activation,
+        ))
     }
 }
 
 impl ModuleDisplay for Linear {
     fn custom_settings(&self) -> Option<DisplaySettings> {
-        DisplaySettings::new().with_new_line_after_attribute(false).optional()
+        DisplaySettings::new()
+            .with_new_line_after_attribute(false)
+            .optional()
     }
 
     fn custom_content(&self, content: Content) -> Option<Content> {
         let [from, to] = self.weight.dims();
-        content.add("d_input", &from).add("d_output", &to).add("bias", &self.bias.is_some()).optional()
+        content
+            .add("d_input", &from)
+            .add("d_output", &to)
+            .add("bias", &self.bias.is_some())
+            .optional()
     }
 }
 
@@ -160,12 +225,45 @@ macro_rules! layers {
             /// # Panics
             /// If the kernel does not fit into the pictures.
             pub fn forward(&self, input: Tensor<$rank>) -> Tensor<$rank> {
+                self.activated(input, Activation::Identity)
+            }
+
+            fn run(
+                &self,
+                input: Tensor<$rank>,
+                scale: Option<Tensor<1>>,
+                shift: Option<Tensor<1>>,
+                activation: Activation,
+            ) -> Tensor<$rank> {
                 Tensor::from_dispatch(<Dispatch as Operators>::$operator(
                     input.into_dispatch(),
                     self.weight.val().into_dispatch(),
-                    bias_of(self.bias.as_ref()),
+                    per_channel(scale),
+                    per_channel(shift),
                     self.window,
+                    activation,
                 ))
+            }
+        }
+
+        impl Layer<$rank> for $name {
+            fn finished(
+                &self,
+                input: Tensor<$rank>,
+                scale: Tensor<1>,
+                shift: Tensor<1>,
+                activation: Activation,
+            ) -> Tensor<$rank> {
+                // scale * (sum + bias) + shift
+                let shift = match &self.bias {
+                    Some(bias) => bias.val() * scale.clone() + shift,
+                    None => shift,
+                };
+                self.run(input, Some(scale), Some(shift), activation)
+            }
+
+            fn activated(&self, input: Tensor<$rank>, activation: Activation) -> Tensor<$rank> {
+                self.run(input, None, self.bias.as_ref().map(Param::val), activation)
             }
         }
 

@@ -21,10 +21,12 @@ mod workspace;
 
 pub use activation::{Activation, activate, activate_gradient};
 pub use descent::{Adam, adam, average};
-pub use extension::{Bias, Operators, Window};
+pub use extension::{Operators, PerChannel, Window};
 pub use geometry::Geometry;
 pub use linear::{linear, linear_input, linear_weight};
 pub use normalise::{Groups, Normalised, NormalisedGradient, normalise, normalise_gradient, scale};
-pub use operators::{bias_gradient, convolve, convolve_and, transpose, transpose_and, weight_gradient};
+pub use operators::{
+    bias_gradient, convolve, convolve_and, transpose, transpose_and, weight_gradient,
+};
 pub use simd::Level;
 pub use sum::sum;

@@ -11,18 +11,34 @@ use crate::workspace::{Shared, Workspace};
 
 /// `left [rows, depth] * right [depth, columns]`, where element (row, k) of the left side lies at
 /// `row * row_step + k * depth_step`.
-fn product(left: &[f32], right: &[f32], rows: usize, columns: usize, steps: [usize; 2]) -> Vec<f32> {
+fn product(
+    left: &[f32],
+    right: &[f32],
+    [rows, columns]: [usize; 2],
+    steps: [usize; 2],
+    start: Option<&[f32]>,
+    activation: Activation,
+) -> Vec<f32> {
     let level = Level::current();
     let depth = right.len() / columns.max(1);
     let mut result = unwritten(rows * columns);
     let [row_step, depth_step] = steps;
-    let places =
-        Places { channels: rows, rows: depth, base: 0, channel_step: row_step, row_step: depth_step };
+    let places = Places {
+        channels: rows,
+        rows: depth,
+        base: 0,
+        channel_step: row_step,
+        row_step: depth_step,
+    };
     let weights = Packed::all(level, left, places, &[vec![0]]);
     // The right side is one picture of `depth` channels, each a row of `columns` pixels.
     let line = [1, 1, columns];
     let padded = Padded::new(depth, line, [0; 3], line, 1);
-    let pictures = Pictures { padded: &padded, batch: 1, values: right };
+    let pictures = Pictures {
+        padded: &padded,
+        batch: 1,
+        values: right,
+    };
     let taps: Vec<usize> = (0..depth).map(|row| row * columns).collect();
     let pixels = Pixels {
         batch: 1,
@@ -34,18 +50,33 @@ fn product(left: &[f32], right: &[f32], rows: usize, columns: usize, steps: [usi
         target_base: 0,
         target_step: [0, 0, 1],
     };
-    let finish = Finish { scale: None, shift: None, activation: Activation::Identity };
-    let product = Product { weights: &weights[0], taps: &taps, pixels, target_plane: columns, finish };
+    let finish = Finish {
+        scale: None,
+        shift: None,
+        activation,
+    };
+    let product = Product {
+        weights: &weights[0],
+        taps: &taps,
+        pixels,
+        target_plane: columns,
+        start,
+        finish,
+    };
     // SAFETY: rows of `columns` pixels each fill the result once.
     unsafe { write_all(level, &[product], pictures, Shared::new(&mut result)) };
     result
 }
 
 fn check(name: &str, values: &[f32], length: usize) {
-    assert!(values.len() == length, "the {name} has {} values instead of {length}", values.len());
+    assert!(
+        values.len() == length,
+        "the {name} has {} values instead of {length}",
+        values.len()
+    );
 }
 
-/// `input * weight + bias`.
+/// `activation(input * weight + bias)`.
 ///
 /// # Shapes
 /// - input: `[batch, inputs]`; weight: `[inputs, outputs]`; bias: `[outputs]`
@@ -53,36 +84,28 @@ fn check(name: &str, values: &[f32], length: usize) {
 ///
 /// # Panics
 /// If a length does not fit.
-pub fn linear(batch: usize, input: &[f32], weight: &[f32], bias: Option<&[f32]>, outputs: usize) -> Vec<f32> {
+pub fn linear(
+    batch: usize,
+    input: &[f32],
+    weight: &[f32],
+    bias: Option<&[f32]>,
+    outputs: usize,
+    activation: Activation,
+) -> Vec<f32> {
     let inputs = weight.len() / outputs.max(1);
     check("weight", weight, inputs * outputs);
     check("input", input, batch * inputs);
-    let mut result = product(input, weight, batch, outputs, [inputs, 1]);
     if let Some(bias) = bias {
         check("bias", bias, outputs);
-        let level = Level::current();
-        let some = (16384 / outputs.max(1)).max(1);
-        result.par_chunks_mut(some * outputs.max(1)).for_each(|rows| with(level, Bias { rows, bias }));
     }
-    result
-}
-
-struct Bias<'a> {
-    rows: &'a mut [f32],
-    bias: &'a [f32],
-}
-
-impl Work for Bias<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<M: Machine>(self, _: M) {
-        for row in self.rows.chunks_exact_mut(self.bias.len()) {
-            for (value, bias) in row.iter_mut().zip(self.bias) {
-                *value += bias;
-            }
-        }
-    }
+    product(
+        input,
+        weight,
+        [batch, outputs],
+        [inputs, 1],
+        bias,
+        activation,
+    )
 }
 
 /// The gradient of the input of [`linear`].
@@ -98,7 +121,14 @@ pub fn linear_input(batch: usize, gradient: &[f32], weight: &[f32], outputs: usi
     check("weight", weight, inputs * outputs);
     check("gradient", gradient, batch * outputs);
     let turned = turn(weight, inputs, outputs);
-    product(gradient, &turned, batch, inputs, [outputs, 1])
+    product(
+        gradient,
+        &turned,
+        [batch, inputs],
+        [outputs, 1],
+        None,
+        Activation::Identity,
+    )
 }
 
 /// The gradient of the weight of [`linear`].
@@ -114,7 +144,14 @@ pub fn linear_weight(batch: usize, input: &[f32], gradient: &[f32]) -> Vec<f32> 
     let (inputs, outputs) = (input.len() / batch, gradient.len() / batch);
     check("input", input, batch * inputs);
     check("gradient", gradient, batch * outputs);
-    product(input, gradient, inputs, outputs, [1, inputs])
+    product(
+        input,
+        gradient,
+        [inputs, outputs],
+        [1, inputs],
+        None,
+        Activation::Identity,
+    )
 }
 
 /// The transpose of a matrix.
@@ -123,9 +160,21 @@ fn turn(values: &[f32], rows: usize, columns: usize) -> Workspace {
     let level = Level::current();
     // Each task writes some rows of the result: columns of the matrix.
     const SOME: usize = 32;
-    turned.par_chunks_mut((SOME * rows).max(1)).enumerate().for_each(|(number, turned)| {
-        with(level, Turn { values, rows, columns, first: number * SOME, turned });
-    });
+    turned
+        .par_chunks_mut((SOME * rows).max(1))
+        .enumerate()
+        .for_each(|(number, turned)| {
+            with(
+                level,
+                Turn {
+                    values,
+                    rows,
+                    columns,
+                    first: number * SOME,
+                    turned,
+                },
+            );
+        });
     turned
 }
 
@@ -142,24 +191,30 @@ impl Work for Turn<'_> {
 
     #[inline(always)]
     fn run<M: Machine>(self, _: M) {
-        let Self { values, rows, columns, first, turned } = self;
+        let Self {
+            values,
+            rows,
+            columns,
+            first,
+            turned,
+        } = self;
         let wide = turned.len() / rows.max(1);
-        // Squares of 8: the compiler turns each inside registers.
-        for row in (0..rows).step_by(8) {
+        // Blocks of 16 by 8, so that whole lines of the cache are written.
+        for row in (0..rows).step_by(16) {
             for column in (0..wide).step_by(8) {
-                if row + 8 <= rows && column + 8 <= wide {
-                    let mut square = [[0.0; 8]; 8];
-                    for (place, line) in square.iter_mut().enumerate() {
+                if row + 16 <= rows && column + 8 <= wide {
+                    let mut block = [[0.0; 8]; 16];
+                    for (place, line) in block.iter_mut().enumerate() {
                         let start = (row + place) * columns + first + column;
                         line.copy_from_slice(&values[start..start + 8]);
                     }
                     for place in 0..8 {
                         let start = (column + place) * rows + row;
-                        let line: [f32; 8] = std::array::from_fn(|other| square[other][place]);
-                        turned[start..start + 8].copy_from_slice(&line);
+                        let line: [f32; 16] = std::array::from_fn(|other| block[other][place]);
+                        turned[start..start + 16].copy_from_slice(&line);
                     }
                 } else {
-                    for row in row..(row + 8).min(rows) {
+                    for row in row..(row + 16).min(rows) {
                         for column in column..(column + 8).min(wide) {
                             turned[column * rows + row] = values[row * columns + first + column];
                         }

@@ -48,7 +48,12 @@ impl Packed {
     /// Packs the weights of several products that share their channels and rows, each with its own taps.
     ///
     /// All at once, because the taps of one pair of channels lie in one line of the cache.
-    pub(crate) fn all(level: Level, weight: &[f32], places: Places, products: &[Vec<usize>]) -> Vec<Self> {
+    pub(crate) fn all(
+        level: Level,
+        weight: &[f32],
+        places: Places,
+        products: &[Vec<usize>],
+    ) -> Vec<Self> {
         let (tile, _, _) = tile_of(level);
         let Places { channels, rows, .. } = places;
         let blocks = channels.div_ceil(tile);
@@ -56,55 +61,75 @@ impl Packed {
             .iter()
             .map(|taps| {
                 let depth = rows * taps.len();
-                Self { values: Workspace::take(blocks * depth * tile), channels, depth }
+                Self {
+                    values: Workspace::take(blocks * depth * tile),
+                    channels,
+                    depth,
+                }
             })
             .collect();
-        let targets: Vec<Shared> = packed.iter_mut().map(|packed| Shared::new(&mut packed.values)).collect();
+        let targets: Vec<Shared> = packed
+            .iter_mut()
+            .map(|packed| Shared::new(&mut packed.values))
+            .collect();
         let work = rows * products.iter().map(Vec::len).sum::<usize>() * tile;
         let some = (16384 / work.max(1)).max(1);
-        (0..blocks).into_par_iter().with_min_len(some).for_each(|block| {
-            let first = block * tile;
-            let present = tile.min(channels - first);
-            let base = places.base + first * places.channel_step;
-            for (taps, target) in products.iter().zip(&targets) {
-                let depth = rows * taps.len();
-                // SAFETY: the block's values of each product are this task's alone.
-                let to = unsafe {
-                    std::slice::from_raw_parts_mut(target.get().add(block * depth * tile), depth * tile)
-                };
-                if present < tile {
-                    to.fill(0.0);
-                }
-            }
-            // Some rows at a time, so that their lines are still near when the next product wants them.
-            for start in (0..rows).step_by(32) {
-                let part = start..(start + 32).min(rows);
+        (0..blocks)
+            .into_par_iter()
+            .with_min_len(some)
+            .for_each(|block| {
+                let first = block * tile;
+                let present = tile.min(channels - first);
+                let base = places.base + first * places.channel_step;
                 for (taps, target) in products.iter().zip(&targets) {
-                    let begin = (block * rows + start) * taps.len() * tile;
-                    let count = part.len() * taps.len() * tile;
-                    // SAFETY: as above.
-                    let to = unsafe { std::slice::from_raw_parts_mut(target.get().add(begin), count) };
-                    let mut to = to.chunks_exact_mut(tile);
-                    for row in part.clone() {
-                        let line = &weight[base + row * places.row_step..];
-                        for (tap, to) in taps.iter().zip(&mut to) {
-                            if places.channel_step == 1 {
-                                to[..present].copy_from_slice(&line[*tap..*tap + present]);
-                            } else if present == 8 && tile == 8 {
-                                let values = &line[*tap..*tap + 7 * places.channel_step + 1];
-                                for (channel, to) in to.iter_mut().enumerate() {
-                                    *to = values[channel * places.channel_step];
-                                }
-                            } else {
-                                for (channel, to) in to[..present].iter_mut().enumerate() {
-                                    *to = line[*tap + channel * places.channel_step];
+                    let depth = rows * taps.len();
+                    // SAFETY: the block's values of each product are this task's alone.
+                    let to = unsafe {
+                        std::slice::from_raw_parts_mut(
+                            target.get().add(block * depth * tile),
+                            depth * tile,
+                        )
+                    };
+                    if present < tile {
+                        to.fill(0.0);
+                    }
+                }
+                // Some rows at a time, so that their lines are still near when the next product wants them.
+                for start in (0..rows).step_by(32) {
+                    let part = start..(start + 32).min(rows);
+                    for (taps, target) in products.iter().zip(&targets) {
+                        let begin = (block * rows + start) * taps.len() * tile;
+                        let count = part.len() * taps.len() * tile;
+                        // SAFETY: as above.
+                        let to = unsafe {
+                            std::slice::from_raw_parts_mut(target.get().add(begin), count)
+                        };
+                        let mut to = to.chunks_exact_mut(tile);
+                        for row in part.clone() {
+                            let line = &weight[base + row * places.row_step..];
+                            for (tap, to) in taps.iter().zip(&mut to) {
+                                if places.channel_step == 1 && present == 8 && tile == 8 {
+                                    // Eight values as one: a call to copy them would cost more.
+                                    if let (Some(to), Some(line)) =
+                                        (to.first_chunk_mut::<8>(), line[*tap..].first_chunk::<8>())
+                                    {
+                                        *to = *line;
+                                    }
+                                } else if present == 8 && tile == 8 {
+                                    let values = &line[*tap..*tap + 7 * places.channel_step + 1];
+                                    for (channel, to) in to.iter_mut().enumerate() {
+                                        *to = values[channel * places.channel_step];
+                                    }
+                                } else {
+                                    for (channel, to) in to[..present].iter_mut().enumerate() {
+                                        *to = line[*tap + channel * places.channel_step];
+                                    }
                                 }
                             }
                         }
                     }
                 }
-            }
-        });
+            });
         packed
     }
 }
@@ -117,6 +142,8 @@ pub(crate) struct Product<'a> {
     pub(crate) pixels: Pixels,
     /// Values from one channel of the target to the next.
     pub(crate) target_plane: usize,
+    /// What each pixel's sums begin with, by the pixel's number; 0 without.
+    pub(crate) start: Option<&'a [f32]>,
     pub(crate) finish: Finish<'a>,
 }
 
@@ -167,7 +194,13 @@ impl Division {
             }
             let all: usize = products
                 .iter()
-                .map(|product| work(product, (images * product.pixels.each()).div_ceil(width), blocks(product)))
+                .map(|product| {
+                    work(
+                        product,
+                        (images * product.pixels.each()).div_ceil(width),
+                        blocks(product),
+                    )
+                })
                 .sum();
             let time = rounds(pictures.batch.div_ceil(images), all + near);
             if time < best.0 {
@@ -196,7 +229,11 @@ impl Division {
             total = total.saturating_add(best.0);
             tiles.push(best.1);
         }
-        if total < best.0 { Self::Tiles(tiles) } else { best.1 }
+        if total < best.0 {
+            Self::Tiles(tiles)
+        } else {
+            best.1
+        }
     }
 }
 
@@ -206,7 +243,12 @@ impl Division {
 ///
 /// # Safety
 /// Every place that the products' pixels and planes give must lie in `target`, and no two may be the same.
-pub(crate) unsafe fn write_all(level: Level, products: &[Product<'_>], pictures: Pictures<'_>, target: Shared) {
+pub(crate) unsafe fn write_all(
+    level: Level,
+    products: &[Product<'_>],
+    pictures: Pictures<'_>,
+    target: Shared,
+) {
     let (rows, vectors, lanes) = tile_of(level);
     let width = vectors * lanes;
     match Division::of(products, pictures, (rows, width)) {
@@ -214,7 +256,15 @@ pub(crate) unsafe fn write_all(level: Level, products: &[Product<'_>], pictures:
             let tasks = pictures.batch.div_ceil(together);
             (0..tasks).into_par_iter().for_each(|task| {
                 let images = task * together..((task + 1) * together).min(pictures.batch);
-                with(level, Images { products, pictures, target, images });
+                with(
+                    level,
+                    Images {
+                        products,
+                        pictures,
+                        target,
+                        images,
+                    },
+                );
             });
         }
         Division::Tiles(tiles) => {
@@ -258,7 +308,12 @@ impl Work for Images<'_> {
 
     #[inline(always)]
     fn run<M: Machine>(self, machine: M) {
-        let Self { products, pictures, target, images } = self;
+        let Self {
+            products,
+            pictures,
+            target,
+            images,
+        } = self;
         let padded = pictures.padded;
         let near = (images.len() * padded.image() + SLACK).next_multiple_of(16);
         let most = |product: &Product<'_>| {
@@ -267,14 +322,26 @@ impl Work for Images<'_> {
         };
         let mut scratch = Scratch::take(near + products.iter().map(most).max().unwrap_or(0));
         let (source, scratch) = scratch.split_at_mut(near);
-        padded.copy_planes(&mut source[..images.len() * padded.image()], pictures.part(images.clone()));
+        padded.copy_planes(
+            &mut source[..images.len() * padded.image()],
+            pictures.part(images.clone()),
+        );
         source[images.len() * padded.image()..].fill(0.0);
         for product in products {
             let each = product.pixels.each();
             let pixels = images.start * each..images.end * each;
             let blocks = 0..product.weights.channels.div_ceil(M::ROWS);
             // SAFETY: these pictures are laid out; their places in the target are this task's own.
-            unsafe { product.tiles(machine, (source, images.start), target, pixels, blocks, scratch) };
+            unsafe {
+                product.tiles(
+                    machine,
+                    (source, images.start),
+                    target,
+                    pixels,
+                    blocks,
+                    scratch,
+                )
+            };
         }
     }
 }
@@ -292,7 +359,13 @@ impl Work for Tiles<'_> {
 
     #[inline(always)]
     fn run<M: Machine>(self, machine: M) {
-        let Self { product, source, target, panels, blocks } = self;
+        let Self {
+            product,
+            source,
+            target,
+            panels,
+            blocks,
+        } = self;
         let mut scratch = Scratch::take(product.scratch::<M>(panels.len(), blocks.len()));
         let pixels = panels.start * M::WIDTH..(panels.end * M::WIDTH).min(product.pixels.count());
         // SAFETY: all pictures are laid out; the tiles' places in the target are this task's own.
@@ -339,7 +412,8 @@ impl Product<'_> {
             .clone()
             .step_by(M::WIDTH)
             .map(|first| {
-                self.pixels.runs(first, M::WIDTH.min(pixels.end - first), &mut runs);
+                self.pixels
+                    .runs(first, M::WIDTH.min(pixels.end - first), &mut runs);
                 for run in &mut runs {
                     run.source -= first_image * self.pixels.source_image;
                 }
@@ -354,23 +428,36 @@ impl Product<'_> {
                 // SAFETY: the panel lies in the source with all taps, by how both were made.
                 unsafe { panel.gather(machine, gathered, source, &self.taps[terms.clone()]) };
                 for block in blocks.clone() {
-                    let kept = if pieces == 1 { 0 } else { place * blocks.len() + block - blocks.start };
+                    let kept = if pieces == 1 {
+                        0
+                    } else {
+                        place * blocks.len() + block - blocks.start
+                    };
                     let results = &mut results[kept * tile..(kept + 1) * tile];
                     let rows = M::ROWS.min(self.weights.channels - block * M::ROWS);
                     let left = &self.weights.values[(block * depth + terms.start) * M::ROWS
                         ..(block * depth + terms.end) * M::ROWS];
+                    if let Some(start) = self.start.filter(|_| number == 0) {
+                        let first = pixels.start + place * M::WIDTH;
+                        let start = &start[first..first + panel.present];
+                        for results in results.chunks_exact_mut(M::WIDTH).take(rows) {
+                            results[..start.len()].copy_from_slice(start);
+                        }
+                    }
                     let sums = Tile {
                         depth: terms.len(),
                         left: left.as_ptr(),
                         right: gathered.as_ptr(),
                         results: results.as_mut_ptr(),
-                        continued: number > 0,
+                        continued: number > 0 || self.start.is_some(),
                     };
                     // SAFETY: `left` has terms * ROWS values, `gathered` terms * WIDTH, `results` a tile.
                     unsafe { sums.add(machine, panel.present.div_ceil(M::F32_LANES), rows) };
                     if number + 1 == pieces {
                         // SAFETY: the target's places are this thread's own, as the caller promised.
-                        unsafe { panel.scatter(machine, self, results, target, block * M::ROWS, rows) };
+                        unsafe {
+                            panel.scatter(machine, self, results, target, block * M::ROWS, rows)
+                        };
                     }
                 }
             }
@@ -393,7 +480,11 @@ impl Panel {
         let fits = |grain: &usize| runs.iter().all(|run| run.length % grain == 0);
         let grain = [16, 8, 4].into_iter().find(fits).unwrap_or(0);
         if grain == 0 {
-            return Self { present, grain, pieces: runs.to_vec() };
+            return Self {
+                present,
+                grain,
+                pieces: runs.to_vec(),
+            };
         }
         let mut pieces = Vec::new();
         for run in runs {
@@ -407,7 +498,11 @@ impl Panel {
                 });
             }
         }
-        Self { present, grain, pieces }
+        Self {
+            present,
+            grain,
+            pieces,
+        }
     }
 
     /// Copies the values of each tap: `[taps][WIDTH]`.
@@ -415,8 +510,17 @@ impl Panel {
     /// # Safety
     /// Every piece with every tap must lie in the source, with `SLACK` values behind.
     #[inline(always)]
-    unsafe fn gather<M: Machine>(&self, machine: M, to: &mut [f32], source: &[f32], taps: &[usize]) {
-        debug_assert!(to.len() >= taps.len() * M::WIDTH + SLACK, "room for the taps");
+    unsafe fn gather<M: Machine>(
+        &self,
+        machine: M,
+        to: &mut [f32],
+        source: &[f32],
+        taps: &[usize],
+    ) {
+        debug_assert!(
+            to.len() >= taps.len() * M::WIDTH + SLACK,
+            "room for the taps"
+        );
         // SAFETY: as the caller promised.
         unsafe {
             match self.grain {
@@ -429,14 +533,25 @@ impl Panel {
     }
 
     #[inline(always)]
-    unsafe fn gather_even<M: Machine, const GRAIN: usize>(&self, to: &mut [f32], source: &[f32], taps: &[usize]) {
+    unsafe fn gather_even<M: Machine, const GRAIN: usize>(
+        &self,
+        to: &mut [f32],
+        source: &[f32],
+        taps: &[usize],
+    ) {
         let mut to = to.as_mut_ptr();
         for tap in taps {
             for piece in &self.pieces {
                 // SAFETY: pieces with taps lie in the source; a row of `to` has room for all pieces.
                 unsafe {
-                    let values = source.as_ptr().add(piece.source + tap).cast::<[f32; GRAIN]>().read_unaligned();
-                    to.add(piece.first).cast::<[f32; GRAIN]>().write_unaligned(values);
+                    let values = source
+                        .as_ptr()
+                        .add(piece.source + tap)
+                        .cast::<[f32; GRAIN]>()
+                        .read_unaligned();
+                    to.add(piece.first)
+                        .cast::<[f32; GRAIN]>()
+                        .write_unaligned(values);
                 }
             }
             // SAFETY: the next row, or the end.
@@ -445,7 +560,13 @@ impl Panel {
     }
 
     #[inline(always)]
-    unsafe fn gather_uneven<M: Machine>(&self, machine: M, to: &mut [f32], source: &[f32], taps: &[usize]) {
+    unsafe fn gather_uneven<M: Machine>(
+        &self,
+        machine: M,
+        to: &mut [f32],
+        source: &[f32],
+        taps: &[usize],
+    ) {
         let mut to = to.as_mut_ptr();
         let is_single = self.pieces.iter().all(|run| run.length == 1);
         for tap in taps {
@@ -515,14 +636,19 @@ impl Panel {
     }
 
     #[inline(always)]
-    unsafe fn scatter_even<const GRAIN: usize, const STEP: usize>(&self, results: &[f32], to: *mut f32) {
+    unsafe fn scatter_even<const GRAIN: usize, const STEP: usize>(
+        &self,
+        results: &[f32],
+        to: *mut f32,
+    ) {
         for piece in &self.pieces {
             // SAFETY: as the caller promised; a piece has GRAIN results.
             unsafe {
                 let values = results.as_ptr().add(piece.first).cast::<[f32; GRAIN]>();
                 let to = to.add(piece.target + piece.length * STEP);
                 if STEP == 1 {
-                    to.cast::<[f32; GRAIN]>().write_unaligned(values.read_unaligned());
+                    to.cast::<[f32; GRAIN]>()
+                        .write_unaligned(values.read_unaligned());
                 } else {
                     for (place, value) in (*values).iter().enumerate() {
                         *to.add(place * STEP) = *value;

@@ -68,7 +68,10 @@ pub fn normalise(
 ) -> Normalised {
     assert_eq!(input.len(), groups.values(), "values of {groups:?}");
     assert_eq!(weight.len(), bias.len(), "one bias for each weight");
-    assert!(!weight.is_empty() || groups.groups == 0, "at least one weight");
+    assert!(
+        !weight.is_empty() || groups.groups == 0,
+        "at least one weight"
+    );
     let mut output = unwritten(input.len());
     let mut mean = vec![0.0; groups.groups];
     let mut variance = vec![0.0; groups.groups];
@@ -80,10 +83,23 @@ pub fn normalise(
         .with_min_len(groups.at_once())
         .for_each(|(group, (mean, variance))| {
             let (weight, bias) = (weight[group % weight.len()], bias[group % bias.len()]);
-            let forward = Forward { groups, group, input, weight, bias, epsilon, activation, target };
+            let forward = Forward {
+                groups,
+                group,
+                input,
+                weight,
+                bias,
+                epsilon,
+                activation,
+                target,
+            };
             (*mean, *variance) = with(level, forward);
         });
-    Normalised { output, mean, variance }
+    Normalised {
+        output,
+        mean,
+        variance,
+    }
 }
 
 struct Forward<'a> {
@@ -102,14 +118,33 @@ impl Work for Forward<'_> {
 
     #[inline(always)]
     fn run<M: Machine>(self, _: M) -> (f32, f32) {
-        let Self { groups, group, input, weight, bias, epsilon, activation, target } = self;
+        let Self {
+            groups,
+            group,
+            input,
+            weight,
+            bias,
+            epsilon,
+            activation,
+            target,
+        } = self;
         let count = groups.count() as f64;
-        let stretches = || groups.starts(group).map(|start| &input[start..start + groups.length]);
+        let stretches = || {
+            groups
+                .starts(group)
+                .map(|start| &input[start..start + groups.length])
+        };
         // Two passes over values that stay in the cache: exact also where the mean is far from zero.
-        let mean = stretches().map(|values| sum_of(values, |value| value)).sum::<f64>() / count;
+        let mean = stretches()
+            .map(|values| sum_of(values, |value| value))
+            .sum::<f64>()
+            / count;
         let centre = mean as f32;
         let squares = |value: f32| (value - centre) * (value - centre);
-        let variance = stretches().map(|values| sum_of(values, squares)).sum::<f64>() / count;
+        let variance = stretches()
+            .map(|values| sum_of(values, squares))
+            .sum::<f64>()
+            / count;
         // The rounding of the mean to single precision shifts the squares by its square.
         let variance = (variance - (mean - f64::from(centre)).powi(2)).max(0.0);
         let scale = f64::from(weight) / (variance + epsilon).sqrt();
@@ -119,7 +154,8 @@ impl Work for Forward<'_> {
             let from = &input[start..start + groups.length];
             // SAFETY: this group's stretches belong to this task alone and lie in the output, which is as
             // long as the input.
-            let to = unsafe { std::slice::from_raw_parts_mut(target.get().add(start), groups.length) };
+            let to =
+                unsafe { std::slice::from_raw_parts_mut(target.get().add(start), groups.length) };
             scale_stretch(to, from, scale, shift, activation);
         }
         (mean as f32, variance as f32)
@@ -132,10 +168,16 @@ fn scale_stretch(to: &mut [f32], from: &[f32], scale: f32, shift: f32, activatio
     match activation {
         Activation::Identity => write(to, from, |value| value * scale + shift),
         Activation::LeakyRelu(slope) => {
-            write(to, from, |value| Activation::LeakyRelu(slope).value(value * scale + shift));
+            write(to, from, |value| {
+                Activation::LeakyRelu(slope).value(value * scale + shift)
+            });
         }
-        Activation::Tanh => write(to, from, |value| Activation::Tanh.value(value * scale + shift)),
-        Activation::Sigmoid => write(to, from, |value| Activation::Sigmoid.value(value * scale + shift)),
+        Activation::Tanh => write(to, from, |value| {
+            Activation::Tanh.value(value * scale + shift)
+        }),
+        Activation::Sigmoid => write(to, from, |value| {
+            Activation::Sigmoid.value(value * scale + shift)
+        }),
     }
 }
 
@@ -143,9 +185,19 @@ fn scale_stretch(to: &mut [f32], from: &[f32], scale: f32, shift: f32, activatio
 ///
 /// # Panics
 /// If a length does not fit.
-pub fn scale(groups: Groups, input: &[f32], scale: &[f32], shift: &[f32], activation: Activation) -> Vec<f32> {
+pub fn scale(
+    groups: Groups,
+    input: &[f32],
+    scale: &[f32],
+    shift: &[f32],
+    activation: Activation,
+) -> Vec<f32> {
     assert_eq!(input.len(), groups.values(), "values of {groups:?}");
-    assert_eq!((scale.len(), shift.len()), (groups.groups, groups.groups), "a scale for each group");
+    assert_eq!(
+        (scale.len(), shift.len()),
+        (groups.groups, groups.groups),
+        "a scale for each group"
+    );
     let mut output = unwritten(input.len());
     let level = Level::current();
     let some = (8192 / groups.length.max(1)).max(1);
@@ -156,7 +208,16 @@ pub fn scale(groups: Groups, input: &[f32], scale: &[f32], shift: &[f32], activa
         .with_min_len(some)
         .for_each(|(stretch, (to, from))| {
             let group = stretch % groups.groups;
-            with(level, Scale { to, from, scale: scale[group], shift: shift[group], activation });
+            with(
+                level,
+                Scale {
+                    to,
+                    from,
+                    scale: scale[group],
+                    shift: shift[group],
+                    activation,
+                },
+            );
         });
     output
 }
@@ -219,7 +280,10 @@ pub struct NormalisedGradient {
 ///
 /// # Panics
 /// If a length does not fit.
-#[expect(clippy::too_many_arguments, reason = "each is one operand of the formula")]
+#[expect(
+    clippy::too_many_arguments,
+    reason = "each is one operand of the formula"
+)]
 pub fn normalise_gradient(
     groups: Groups,
     input: &[f32],
@@ -233,7 +297,11 @@ pub fn normalise_gradient(
 ) -> NormalisedGradient {
     assert_eq!(input.len(), groups.values(), "values of {groups:?}");
     assert_eq!(gradient.len(), input.len(), "one gradient for each value");
-    assert_eq!((mean.len(), variance.len()), (groups.groups, groups.groups), "a mean for each group");
+    assert_eq!(
+        (mean.len(), variance.len()),
+        (groups.groups, groups.groups),
+        "a mean for each group"
+    );
     assert_eq!(weight.len(), bias.len(), "one bias for each weight");
     let mut of_input = unwritten(input.len());
     let mut of_weight = vec![0.0; groups.groups];
@@ -259,7 +327,11 @@ pub fn normalise_gradient(
             };
             (*of_weight, *of_bias) = with(level, backward);
         });
-    NormalisedGradient { input: of_input, weight: of_weight, bias: of_bias }
+    NormalisedGradient {
+        input: of_input,
+        weight: of_weight,
+        bias: of_bias,
+    }
 }
 
 struct Backward<'a> {
@@ -285,7 +357,11 @@ impl Work for Backward<'_> {
         match self.activation {
             Activation::Identity => self.pass(|_, gradient| gradient),
             Activation::LeakyRelu(slope) => self.pass(move |normal, gradient| {
-                if normal * weight + bias > 0.0 { gradient } else { gradient * slope }
+                if normal * weight + bias > 0.0 {
+                    gradient
+                } else {
+                    gradient * slope
+                }
             }),
             other => self.pass(move |normal, gradient| {
                 let output = other.value(normal * weight + bias);
@@ -298,12 +374,25 @@ impl Work for Backward<'_> {
 impl Backward<'_> {
     #[inline(always)]
     fn pass(self, before: impl Fn(f32, f32) -> f32) -> (f32, f32) {
-        let Self { groups, group, input, gradient, weight, mean, deviation, target, .. } = self;
+        let Self {
+            groups,
+            group,
+            input,
+            gradient,
+            weight,
+            mean,
+            deviation,
+            target,
+            ..
+        } = self;
         let inverse = (1.0 / deviation) as f32;
         let (mut of_weight, mut of_bias) = (0.0_f64, 0.0_f64);
         for start in groups.starts(group) {
             let stretch = start..start + groups.length;
-            for (values, gradients) in input[stretch.clone()].chunks(1024).zip(gradient[stretch].chunks(1024)) {
+            for (values, gradients) in input[stretch.clone()]
+                .chunks(1024)
+                .zip(gradient[stretch].chunks(1024))
+            {
                 let (mut products, mut sums) = ([0.0_f32; 16], [0.0_f32; 16]);
                 let (value_chunks, value_rest) = values.as_chunks::<16>();
                 let (gradient_chunks, gradient_rest) = gradients.as_chunks::<16>();
@@ -332,7 +421,8 @@ impl Backward<'_> {
             let stretch = start..start + groups.length;
             // SAFETY: this group's stretches belong to this task alone and lie in the result, which is as
             // long as the input.
-            let to = unsafe { std::slice::from_raw_parts_mut(target.get().add(start), groups.length) };
+            let to =
+                unsafe { std::slice::from_raw_parts_mut(target.get().add(start), groups.length) };
             let pairs = input[stretch.clone()].iter().zip(&gradient[stretch]);
             for (to, (value, gradient)) in to.iter_mut().zip(pairs) {
                 let normal = (value - mean) * inverse;

@@ -2,8 +2,8 @@
 
 use rayon::prelude::*;
 
-use crate::geometry::Geometry;
 use crate::activation::Activation;
+use crate::geometry::Geometry;
 use crate::multiply::{Finish, Packed, Places, Product, write_all};
 use crate::picture::{Padded, Pictures, Pixels};
 use crate::simd::Level;
@@ -67,7 +67,11 @@ pub fn convolve_and(
     for values in [scale, shift].into_iter().flatten() {
         check("scale or shift", values, geometry.small_channels, geometry);
     }
-    let finish = Finish { scale, shift, activation };
+    let finish = Finish {
+        scale,
+        shift,
+        activation,
+    };
     let level = Level::current();
     let mut small = unwritten(geometry.small_length());
     let (padded, taps) = padded_large(geometry);
@@ -83,13 +87,18 @@ pub fn convolve_and(
         Packed::all(level, weight, places, &[(0..taps.len()).collect()])
     };
     let weights: Vec<Packed> = (0..geometry.groups).flat_map(pack).collect();
-    let pictures = Pictures { padded: &padded, batch: geometry.batch, values: large };
+    let pictures = Pictures {
+        padded: &padded,
+        batch: geometry.batch,
+        values: large,
+    };
     let products: Vec<Product> = (0..geometry.groups)
         .map(|group| Product {
             weights: &weights[group],
             taps: &taps,
             pixels: pixels_of_small(geometry, &padded, group),
             target_plane: geometry.small_plane(),
+            start: None,
             finish: finish.of(group * channels..(group + 1) * channels),
         })
         .collect();
@@ -135,7 +144,11 @@ pub fn transpose_and(
     for values in [scale, shift].into_iter().flatten() {
         check("scale or shift", values, geometry.large_channels, geometry);
     }
-    let finish = Finish { scale, shift, activation };
+    let finish = Finish {
+        scale,
+        shift,
+        activation,
+    };
     let level = Level::current();
     let mut large = unwritten(geometry.large_length());
     // Value o of the large picture, plus the padding, is s * u + r: phase r of the stride s sees only the
@@ -167,10 +180,14 @@ pub fn transpose_and(
         .flat_map(|deep| phases[1].iter().map(move |high| (deep, high)))
         .flat_map(|(deep, high)| phases[2].iter().map(move |wide| [deep, high, wide]))
         .collect();
-    let seen: Vec<Vec<Tap>> =
-        all.iter().map(|phase| Phase::together(*phase, geometry, &padded, before)).collect();
-    let of_weight: Vec<Vec<usize>> =
-        seen.iter().map(|taps| taps.iter().map(|tap| tap.weight).collect()).collect();
+    let seen: Vec<Vec<Tap>> = all
+        .iter()
+        .map(|phase| Phase::together(*phase, geometry, &padded, before))
+        .collect();
+    let of_weight: Vec<Vec<usize>> = seen
+        .iter()
+        .map(|taps| taps.iter().map(|tap| tap.weight).collect())
+        .collect();
     let pack = |group: usize| {
         let places = Places {
             channels,
@@ -182,11 +199,19 @@ pub fn transpose_and(
         Packed::all(level, weight, places, &of_weight)
     };
     let weights: Vec<Packed> = (0..geometry.groups).flat_map(pack).collect();
-    let pictures = Pictures { padded: &padded, batch: geometry.batch, values: small };
+    let pictures = Pictures {
+        padded: &padded,
+        batch: geometry.batch,
+        values: small,
+    };
     let channel = padded.plane();
     let of_picture: Vec<Vec<usize>> = seen
         .iter()
-        .map(|taps| (0..rows).flat_map(|row| taps.iter().map(move |tap| row * channel + tap.picture)).collect())
+        .map(|taps| {
+            (0..rows)
+                .flat_map(|row| taps.iter().map(move |tap| row * channel + tap.picture))
+                .collect()
+        })
         .collect();
     let products: Vec<Product> = weights
         .iter()
@@ -201,7 +226,9 @@ pub fn transpose_and(
                 source_step: [padded.offset([1, 0, 0]), padded.offset([0, 1, 0]), 1],
                 target_image: geometry.large_channels * plane,
                 target_base: group * channels * plane
-                    + (0..3).map(|axis| all[phase][axis].target * strides[axis]).sum::<usize>(),
+                    + (0..3)
+                        .map(|axis| all[phase][axis].target * strides[axis])
+                        .sum::<usize>(),
                 target_step: std::array::from_fn(|axis| geometry.stride[axis] * strides[axis]),
             };
             Product {
@@ -209,6 +236,7 @@ pub fn transpose_and(
                 taps: &of_picture[phase],
                 pixels: pixels.merged(),
                 target_plane: plane,
+                start: None,
                 finish: finish.of(group * channels..(group + 1) * channels),
             }
         })
@@ -265,13 +293,19 @@ impl Phase {
     }
 
     /// The places of the kernel that a phase of all three axes sees.
-    fn together(phase: [&Self; 3], geometry: &Geometry, padded: &Padded, before: [usize; 3]) -> Vec<Tap> {
+    fn together(
+        phase: [&Self; 3],
+        geometry: &Geometry,
+        padded: &Padded,
+        before: [usize; 3],
+    ) -> Vec<Tap> {
         let mut taps = Vec::new();
         for (z, back) in &phase[0].taps {
             for (y, up) in &phase[1].taps {
                 for (x, left) in &phase[2].taps {
                     let far = [back, up, left];
-                    let at = std::array::from_fn(|axis| before[axis] + phase[axis].first - far[axis]);
+                    let at =
+                        std::array::from_fn(|axis| before[axis] + phase[axis].first - far[axis]);
                     taps.push(Tap {
                         weight: (z * geometry.kernel[1] + y) * geometry.kernel[2] + x,
                         picture: padded.offset(at),
@@ -301,13 +335,20 @@ pub fn weight_gradient(geometry: &Geometry, large: &[f32], small: &[f32]) -> Vec
     check("large picture", large, geometry.large_length(), geometry);
     check("small picture", small, geometry.small_length(), geometry);
     let (padded, _) = padded_large(geometry);
-    let pictures = Pictures { padded: &padded, batch: geometry.batch, values: large };
+    let pictures = Pictures {
+        padded: &padded,
+        batch: geometry.batch,
+        values: large,
+    };
     let kernel = kernel_places(geometry, &padded);
     let mut weight = unwritten(geometry.weight_length());
     let channels = geometry.small_channels / geometry.groups;
     let larges = geometry.large_channels / geometry.groups;
     let terms = larges * kernel.len();
-    for (group, weight) in weight.chunks_exact_mut((channels * terms).max(1)).enumerate() {
+    for (group, weight) in weight
+        .chunks_exact_mut((channels * terms).max(1))
+        .enumerate()
+    {
         let sum = WeightSum {
             level: Level::current(),
             pictures,
@@ -353,7 +394,10 @@ pub fn bias_gradient(batch: usize, channels: usize, plane: usize, gradient: &[f3
         };
         let mut sums = vec![0.0; channels];
         let some = (2048 / batch.max(1)).max(1);
-        sums.par_chunks_mut(16).enumerate().with_min_len(some).for_each(columns);
+        sums.par_chunks_mut(16)
+            .enumerate()
+            .with_min_len(some)
+            .for_each(columns);
         return sums;
     }
     let sum = |channel: usize| {
@@ -380,7 +424,10 @@ fn padded_large(geometry: &Geometry) -> (Padded, Vec<usize>) {
             + 1;
         reach.max(geometry.large[axis] + geometry.padding[axis].0)
     });
-    let padded = Padded::new(geometry.large_channels, geometry.large, geometry.padding.map(|sides| sides.0),
+    let padded = Padded::new(
+        geometry.large_channels,
+        geometry.large,
+        geometry.padding.map(|sides| sides.0),
         full,
         geometry.stride[2],
     );
@@ -399,7 +446,9 @@ fn kernel_places(geometry: &Geometry, padded: &Padded) -> Vec<usize> {
         for y in 0..geometry.kernel[1] {
             for x in 0..geometry.kernel[2] {
                 let place = [z, y, x];
-                places.push(padded.offset(std::array::from_fn(|axis| place[axis] * geometry.dilation[axis])));
+                places.push(padded.offset(std::array::from_fn(|axis| {
+                    place[axis] * geometry.dilation[axis]
+                })));
             }
         }
     }

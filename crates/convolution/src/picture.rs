@@ -81,7 +81,16 @@ impl Padded {
         target
             .par_chunks_mut(some * plane)
             .zip(values.par_chunks(some * size))
-            .for_each(|(target, source)| with(level, Planes { padded: self, target, source }));
+            .for_each(|(target, source)| {
+                with(
+                    level,
+                    Planes {
+                        padded: self,
+                        target,
+                        source,
+                    },
+                )
+            });
         padded
     }
 
@@ -89,7 +98,10 @@ impl Padded {
     #[inline(always)]
     pub(crate) fn copy_planes(&self, target: &mut [f32], source: &[f32]) {
         let (plane, size) = (self.plane(), self.size.iter().product::<usize>());
-        for (target, source) in target.chunks_exact_mut(plane).zip(source.chunks_exact(size)) {
+        for (target, source) in target
+            .chunks_exact_mut(plane)
+            .zip(source.chunks_exact(size))
+        {
             if self.is_plain() {
                 target.copy_from_slice(source);
             } else {
@@ -106,7 +118,10 @@ impl Padded {
         let rows = self.before[1]..self.before[1] + heights;
         let plane = depths * heights * widths;
         for (depth, target) in target.chunks_exact_mut(slice).enumerate() {
-            let Some(depth) = depth.checked_sub(self.before[0]).filter(|depth| *depth < depths) else {
+            let Some(depth) = depth
+                .checked_sub(self.before[0])
+                .filter(|depth| *depth < depths)
+            else {
                 target.fill(0.0);
                 continue;
             };
@@ -136,11 +151,19 @@ impl Padded {
                 *value = 0.0;
             }
             let vectors = values.div_ceil(LANES);
-            let (reads, writes) = (skipped + vectors * LANES * self.phases, start + first + vectors * LANES);
+            let (reads, writes) = (
+                skipped + vectors * LANES * self.phases,
+                start + first + vectors * LANES,
+            );
             if self.phases <= 2 && reads <= source.len() && writes <= target.len() {
                 let to = &mut target[start + first..writes];
                 if self.phases == 1 {
-                    for (to, from) in to.as_chunks_mut::<LANES>().0.iter_mut().zip(source[skipped..].as_chunks::<LANES>().0) {
+                    for (to, from) in to
+                        .as_chunks_mut::<LANES>()
+                        .0
+                        .iter_mut()
+                        .zip(source[skipped..].as_chunks::<LANES>().0)
+                    {
                         *to = *from;
                     }
                 } else {
@@ -151,11 +174,16 @@ impl Padded {
                 }
             } else if values > 0 {
                 let from = source[skipped..count].iter().step_by(self.phases);
-                for (to, from) in target[start + first..start + first + values].iter_mut().zip(from) {
+                for (to, from) in target[start + first..start + first + values]
+                    .iter_mut()
+                    .zip(from)
+                {
                     *to = *from;
                 }
             }
-            for value in &mut target[(start + first + values).min(start + self.part)..start + self.part] {
+            for value in
+                &mut target[(start + first + values).min(start + self.part)..start + self.part]
+            {
                 *value = 0.0;
             }
         }

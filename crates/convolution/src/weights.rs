@@ -50,7 +50,10 @@ impl Work for FindShape {
     type Output = BandShape;
 
     fn run<M: Machine>(self, _: M) -> BandShape {
-        BandShape { vectors: M::BAND, lanes: M::F32_LANES }
+        BandShape {
+            vectors: M::BAND,
+            lanes: M::F32_LANES,
+        }
     }
 }
 
@@ -99,7 +102,9 @@ impl WeightSum<'_> {
         let present = self.large_channels.len();
         let sums = self.kernel.len() * all * lanes;
         let together = (SUMS / sums.max(1)).clamp(1, present.div_ceil(wanted).max(1));
-        let shares = wanted.div_ceil(present.div_ceil(together)).clamp(1, bands.len());
+        let shares = wanted
+            .div_ceil(present.div_ceil(together))
+            .clamp(1, bands.len());
         let share = bands.len().div_ceil(shares);
         let target = Shared::new(target);
         let mut tasks = Vec::new();
@@ -114,7 +119,9 @@ impl WeightSum<'_> {
                 });
             }
         }
-        tasks.into_par_iter().for_each(|task| with(self.level, task));
+        tasks
+            .into_par_iter()
+            .for_each(|task| with(self.level, task));
     }
 
     /// The gradients with the channels of a band side by side: `[band][pixel][width]`.
@@ -213,7 +220,13 @@ impl Work for Task<'_> {
 
     #[inline(always)]
     fn run<M: Machine>(self, machine: M) {
-        let Self { sum, bands, large, packed, target } = self;
+        let Self {
+            sum,
+            bands,
+            large,
+            packed,
+            target,
+        } = self;
         let (padded, batch) = (sum.pictures.padded, sum.pictures.batch);
         let plane = padded.plane();
         let image = large.len() * plane;
@@ -228,7 +241,11 @@ impl Work for Task<'_> {
         let (sums, near) = scratch.split_at_mut(rows * width);
         sums.fill(0.0);
         let each = sum.pixels.each();
-        let pixels = Pixels { source_image: image, source_base: 0, ..sum.pixels.clone() };
+        let pixels = Pixels {
+            source_image: image,
+            source_base: 0,
+            ..sum.pixels.clone()
+        };
         let mut runs = Vec::new();
         for first in (0..batch).step_by(together) {
             let images = first..(first + together).min(batch);
@@ -243,11 +260,13 @@ impl Work for Task<'_> {
                 }
                 let mut sums = &mut *sums;
                 for band in bands {
-                    let lanes = &packed[band.start + start * band.width..band.start + end * band.width];
+                    let lanes =
+                        &packed[band.start + start * band.width..band.start + end * band.width];
                     let (of_band, others) = sums.split_at_mut(rows * band.width);
                     sums = others;
-                    for (taps, sums) in
-                        taps.chunks(M::TAPS).zip(of_band.chunks_exact_mut(M::TAPS * band.width))
+                    for (taps, sums) in taps
+                        .chunks(M::TAPS)
+                        .zip(of_band.chunks_exact_mut(M::TAPS * band.width))
                     {
                         let correlation = Correlation {
                             runs: &runs,
@@ -271,7 +290,8 @@ impl Work for Task<'_> {
             for channel in 0..band.channels {
                 let start = (band.first + channel) * sum.target_step + begin;
                 // SAFETY: the task alone writes these channels' values of these taps; `write` checked the size.
-                let to = unsafe { std::slice::from_raw_parts_mut(target.get().add(start), taps.len()) };
+                let to =
+                    unsafe { std::slice::from_raw_parts_mut(target.get().add(start), taps.len()) };
                 for (to, sums) in to.iter_mut().zip(of_band.chunks_exact(band.width)) {
                     *to = sums[channel];
                 }

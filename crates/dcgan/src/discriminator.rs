@@ -4,7 +4,7 @@
 use crate::config::Config;
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, module::max_pool2d, ops::MaxPoolOptions};
-use gan_core::layers::{Activation, BatchNorm, Conv2d, Conv2dConfig, Statistics, activation};
+use gan_core::layers::{Activation, BatchNorm, Conv2d, Conv2dConfig, Layer, Statistics};
 use gan_core::weights::Network;
 
 /// The paper's leaky ReLU (section 3).
@@ -61,10 +61,14 @@ impl Discriminator {
     /// - `pictures`: `[batch, channels, image_size, image_size]`, in [-1, 1]
     /// - results: `[batch, width_d, image_size / 2, ..]`, `[batch, 2 width_d, image_size / 4, ..]`, ...
     pub fn activations(&self, pictures: Tensor<4>, statistics: Statistics) -> Vec<Tensor<4>> {
-        let mut all = vec![activation(self.input.forward(pictures), LEAKY)];
+        let mut all = vec![self.input.activated(pictures, LEAKY)];
         for block in &self.blocks {
-            let features = block.convolution.forward(all[all.len() - 1].clone());
-            all.push(block.norm.activated(features, statistics, LEAKY));
+            let larger = all[all.len() - 1].clone();
+            all.push(
+                block
+                    .norm
+                    .after(&block.convolution, larger, statistics, LEAKY),
+            );
         }
         all
     }
@@ -76,10 +80,12 @@ impl Discriminator {
     /// - result: `[batch, 1]`
     pub fn forward(&self, pictures: Tensor<4>, statistics: Statistics) -> Tensor<2> {
         let batch = pictures.dims()[0];
-        let mut features = activation(self.input.forward(pictures), LEAKY);
+        let mut features = self.input.activated(pictures, LEAKY);
         for block in &self.blocks {
-            let smaller = block.convolution.forward(features); // twice the channels, half the side
-            features = block.norm.activated(smaller, statistics, LEAKY);
+            // twice the channels, half the side
+            features = block
+                .norm
+                .after(&block.convolution, features, statistics, LEAKY);
         }
         self.output.forward(features).reshape([batch, 1])
     }

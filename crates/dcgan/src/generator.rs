@@ -6,7 +6,8 @@ use burn::module::Module;
 use burn::tensor::ops::{InterpolateMode, InterpolateOptions};
 use burn::tensor::{Device, Tensor, module::interpolate};
 use gan_core::layers::{
-    Activation, BatchNorm, Conv2d, Conv2dConfig, ConvTranspose2d, ConvTranspose2dConfig, Statistics, activation,
+    Activation, BatchNorm, Conv2d, Conv2dConfig, ConvTranspose2d, ConvTranspose2dConfig, Layer,
+    Statistics,
 };
 use gan_core::weights::Network;
 
@@ -65,17 +66,38 @@ impl Enlarge {
         }
     }
 
-    fn forward(&self, input: Tensor<4>) -> Tensor<4> {
-        let [_, _, height, width] = input.dims();
+    /// The doubled picture, then its normalisation (where there is one) and activation.
+    fn forward(
+        &self,
+        input: Tensor<4>,
+        norm: Option<&BatchNorm>,
+        statistics: Statistics,
+        activation: Activation,
+    ) -> Tensor<4> {
         match (&self.transpose, &self.resize) {
-            (Some(layer), _) => layer.forward(input),
+            (Some(layer), _) => followed(layer, input, norm, statistics, activation),
             (None, Some(layer)) => {
+                let [_, _, height, width] = input.dims();
                 let options = InterpolateOptions::new(InterpolateMode::Nearest);
                 let size = [2 * height, 2 * width];
-                layer.forward(interpolate(input, options.with_output_size(size)))
+                let larger = interpolate(input, options.with_output_size(size));
+                followed(layer, larger, norm, statistics, activation)
             }
             (None, None) => input,
         }
+    }
+}
+
+fn followed(
+    layer: &impl Layer<4>,
+    input: Tensor<4>,
+    norm: Option<&BatchNorm>,
+    statistics: Statistics,
+    activation: Activation,
+) -> Tensor<4> {
+    match norm {
+        Some(norm) => norm.after(layer, input, statistics, activation),
+        None => layer.activated(input, activation),
     }
 }
 
@@ -112,13 +134,17 @@ impl Generator {
     pub fn forward(&self, latent: Tensor<2>, statistics: Statistics) -> Tensor<4> {
         let [batch, width] = latent.dims();
         let seed = latent.reshape([batch, width, 1, 1]);
-        let features = self.project.forward(seed); // [batch, width_g * 2^(doublings-1), 4, 4]
-        let mut features = self.project_norm.activated(features, statistics, Activation::RELU);
-        for block in &self.blocks {
-            let larger = block.enlarge.forward(features); // half the channels, twice the side
-            features = block.norm.activated(larger, statistics, Activation::RELU);
+        let relu = Activation::RELU;
+        // [batch, width_g * 2^(doublings-1), 4, 4]
+        let mut features = self
+            .project_norm
+            .after(&self.project, seed, statistics, relu);
+        for Block { enlarge, norm } in &self.blocks {
+            // half the channels, twice the side
+            features = enlarge.forward(features, Some(norm), statistics, relu);
         }
-        activation(self.output.forward(features), Activation::Tanh)
+        self.output
+            .forward(features, None, statistics, Activation::Tanh)
     }
 }
 

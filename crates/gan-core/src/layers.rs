@@ -4,8 +4,8 @@
 
 pub use convolution::Activation;
 pub use convolution::layers::{
-    Conv2d, Conv2dConfig, Conv3d, Conv3dConfig, ConvTranspose2d, ConvTranspose2dConfig, ConvTranspose3d,
-    ConvTranspose3dConfig, Linear, activation,
+    Conv2d, Conv2dConfig, Conv3d, Conv3dConfig, ConvTranspose2d, ConvTranspose2dConfig,
+    ConvTranspose3d, ConvTranspose3dConfig, Layer, Linear, activation,
 };
 
 mod batch_norm;

@@ -2,7 +2,7 @@
 //! dropout (Goodfellow et al. 2014, <https://arxiv.org/abs/1406.2661>, section 5).
 
 use crate::config::{Activation, Config};
-use crate::generator::{activate, sequential_name};
+use crate::generator::{activation, sequential_name};
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use gan_core::layers::{Dropout, Linear};
@@ -53,16 +53,15 @@ impl Discriminator {
     pub fn features(&self, samples: Tensor<2>, mut stream: Option<&mut Stream>) -> Tensor<2> {
         let mut features = self.drop_input.forward(samples, stream.as_deref_mut());
         for layer in &self.hidden {
-            let pieces = layer.forward(features);
-            features = if self.activation == Activation::Maxout {
-                let [batch, all] = pieces.dims();
-                pieces
+            // Maxout is no function of one value: its layer gives every piece as it is.
+            features = layer.activated(features, activation(self.activation));
+            if self.activation == Activation::Maxout {
+                let [batch, all] = features.dims();
+                features = features
                     .reshape([batch, all / PIECES, PIECES])
                     .max_dim(2)
-                    .reshape([batch, all / PIECES])
-            } else {
-                activate(self.activation, pieces)
-            };
+                    .reshape([batch, all / PIECES]);
+            }
             features = self.drop_hidden.forward(features, stream.as_deref_mut());
         }
         features

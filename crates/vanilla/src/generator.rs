@@ -4,7 +4,7 @@
 use crate::config::{Activation, Config, Squash};
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
-use gan_core::layers::{self, Linear, activation};
+use gan_core::layers::{self, Linear};
 use gan_core::weights::Network;
 
 /// z -> hidden layers -> a flat sample.
@@ -18,11 +18,13 @@ pub struct Generator {
     squash: Squash,
 }
 
-pub(crate) fn activate<const D: usize>(kind: Activation, input: Tensor<D>) -> Tensor<D> {
+/// The activation that follows a layer; maxout is not one of them.
+pub(crate) fn activation(kind: Activation) -> layers::Activation {
     match kind {
-        Activation::Relu => activation(input, layers::Activation::RELU),
-        Activation::LeakyRelu => activation(input, layers::Activation::LeakyRelu(0.2)),
-        Activation::Tanh | Activation::Maxout => activation(input, layers::Activation::Tanh),
+        Activation::Relu => layers::Activation::RELU,
+        Activation::LeakyRelu => layers::Activation::LeakyRelu(0.2),
+        Activation::Tanh => layers::Activation::Tanh,
+        Activation::Maxout => layers::Activation::Identity,
     }
 }
 
@@ -61,14 +63,14 @@ impl Generator {
     pub fn forward(&self, latent: Tensor<2>) -> Tensor<2> {
         let mut features = latent;
         for layer in &self.hidden {
-            features = activate(self.activation, layer.forward(features));
+            features = layer.activated(features, activation(self.activation));
         }
-        let samples = self.output.forward(features);
-        match self.squash {
-            Squash::Tanh => activation(samples, layers::Activation::Tanh),
-            Squash::Sigmoid => activation(samples, layers::Activation::Sigmoid),
-            Squash::Linear => samples,
-        }
+        let squash = match self.squash {
+            Squash::Tanh => layers::Activation::Tanh,
+            Squash::Sigmoid => layers::Activation::Sigmoid,
+            Squash::Linear => layers::Activation::Identity,
+        };
+        self.output.activated(features, squash)
     }
 }
 

@@ -3,7 +3,7 @@
 use burn::module::{Module, Param, RunningState};
 use burn::tensor::{Device, Tensor};
 use convolution::Activation;
-use convolution::layers::{normalised, scaled};
+use convolution::layers::{Layer, normalised, scaled};
 
 /// Where batch normalisation takes its mean and variance from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,6 +58,38 @@ impl BatchNorm {
         self.activated(input, statistics, Activation::Identity)
     }
 
+    /// The layer, this normalisation of its output, and the activation. With the running averages, all of
+    /// it is one pass.
+    ///
+    /// # Shapes
+    /// - input: `[batch, in, ...]`
+    /// - result: `[batch, channels, ...]`
+    pub fn after<const D: usize>(
+        &self,
+        layer: &impl Layer<D>,
+        input: Tensor<D>,
+        statistics: Statistics,
+        activation: Activation,
+    ) -> Tensor<D> {
+        if statistics == Statistics::Running {
+            let (scale, shift) = self.running();
+            return layer.finished(input, scale, shift, activation);
+        }
+        self.activated(
+            layer.activated(input, Activation::Identity),
+            statistics,
+            activation,
+        )
+    }
+
+    /// Scale and shift that the running averages amount to, each `[channels]`.
+    fn running(&self) -> (Tensor<1>, Tensor<1>) {
+        let deviation = (self.running_var.value() + self.epsilon).sqrt();
+        let scale = self.weight.val() / deviation;
+        let shift = self.bias.val() - self.running_mean.value() * scale.clone();
+        (scale, shift)
+    }
+
     /// Normalises each channel and applies the activation, in one pass over the values.
     ///
     /// # Shapes
@@ -70,9 +102,7 @@ impl BatchNorm {
     ) -> Tensor<D> {
         let (weight, bias) = (self.weight.val(), self.bias.val());
         if statistics == Statistics::Running {
-            let deviation = (self.running_var.value() + self.epsilon).sqrt();
-            let scale = weight / deviation;
-            let shift = bias - self.running_mean.value() * scale.clone();
+            let (scale, shift) = self.running();
             return scaled(input, scale, shift, activation);
         }
         let dims = input.dims();

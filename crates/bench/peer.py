@@ -7,7 +7,6 @@ Needs torch, numpy, safetensors. Networks are those of tests/fixtures/reference.
 
 import json
 import pathlib
-import resource
 import sys
 import time
 
@@ -173,26 +172,16 @@ def timed(request):
     return {"seconds": seconds}
 
 
-def resident():
-    with open("/proc/self/statm") as file:
-        return int(file.read().split()[1]) * resource.getpagesize()
-
-
 def answer(request):
     kind = request["do"]
     if kind == "hello":
         return {"torch": torch.__version__}
     if kind == "time":
         return timed(request)
-    if kind == "resident":
-        return {"bytes": resident()}
     if kind == "peak":
         with open("/proc/self/status") as file:
             peak = next(line for line in file if line.startswith("VmHWM"))
         return {"bytes": int(peak.split()[1]) * 1024}
-    if kind == "reset_peak":
-        pathlib.Path("/proc/self/clear_refs").write_text("5")
-        return {}
     if kind == "losses":
         return {"losses": runs[0].first}
     runs.clear()

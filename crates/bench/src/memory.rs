@@ -1,4 +1,4 @@
-//! How far a process grows when it trains: measured in a process of its own, on both sides alike.
+//! The peak memory of a process that trains, with all that it loads: one of its own on each side.
 
 use crate::Options;
 use crate::networks::{SUBJECTS, Subject};
@@ -17,23 +17,22 @@ fn status(field: &str) -> Option<f64> {
     line.split_whitespace().nth(1)?.parse().ok()
 }
 
-/// Prints how many KiB the row called `name` adds to this process.
+/// Prints the KiB that this process holds at most while it takes some steps of the row called `name`.
 pub(crate) fn report(name: &str) -> Result<()> {
     let subject = SUBJECTS
         .iter()
         .find(|subject| subject.name == name)
         .context("no such row")?;
-    let before = status("VmRSS").unwrap_or(f64::NAN);
     let mut ready = subject.ready()?;
     for _ in 0..STEPS {
         (ready.run)()?;
     }
     let peak = status("VmHWM").unwrap_or(f64::NAN);
-    table::say(&format!("{}", peak - before));
+    table::say(&format!("{peak}"));
     Ok(())
 }
 
-/// MiB that our side of a row adds to a process, where the system tells.
+/// MiB of our side of a row at its peak, where the system tells.
 pub(crate) fn ours(name: &str) -> Result<Option<f64>> {
     let output = Command::new(std::env::current_exe()?)
         .args(["memory", name])
@@ -42,7 +41,7 @@ pub(crate) fn ours(name: &str) -> Result<Option<f64>> {
     Ok(kib.filter(|kib| kib.is_finite()).map(|kib| kib / 1024.0))
 }
 
-/// MiB that PyTorch's side of a row adds to a process, in the smaller of its layouts.
+/// MiB of PyTorch's side of a row at its peak, in the smaller of its layouts.
 pub(crate) fn torch(subject: &Subject, options: &Options, threads: usize) -> Result<Option<f64>> {
     let ready = subject.ready()?;
     let mut least: Option<f64> = None;
@@ -52,14 +51,11 @@ pub(crate) fn torch(subject: &Subject, options: &Options, threads: usize) -> Res
         };
         let mut request = ready.request.clone();
         request["layout"] = json!(layout);
-        // Loading PyTorch itself had a peak of its own.
-        peer.ask(&json!({"do": "reset_peak"}))?;
-        let before = peer.ask(&json!({"do": "resident"}))?["bytes"].as_f64();
         peer.ask(&request)?;
         peer.times(STEPS)?;
         let peak = peer.ask(&json!({"do": "peak"}))?["bytes"].as_f64();
-        if let (Some(before), Some(peak)) = (before, peak) {
-            let mib = (peak - before) / 1024.0 / 1024.0;
+        if let Some(peak) = peak {
+            let mib = peak / 1024.0 / 1024.0;
             least = Some(least.map_or(mib, |least| least.min(mib)));
         }
     }

@@ -73,6 +73,7 @@ impl List<'_> {
         );
     }
 
+    #[expect(clippy::too_many_arguments, reason = "a layer has that many numbers")]
     /// A transposed convolution from `size` pixels a side.
     fn transposed(
         &mut self,

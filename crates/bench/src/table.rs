@@ -38,7 +38,7 @@ pub(crate) struct Row {
     /// Our arithmetic / that of a large matrix product in the same run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) of_peak: Option<f64>,
-    /// Growth of the process from before the networks exist to its peak.
+    /// Peak memory of a process of its own, with all that it loads.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) ours_mib: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -171,7 +171,7 @@ mod tests {
         assert!((median(&[4.0, 1.0, 2.0, 3.0]) - 2.5).abs() < 1e-12);
         let row = Row::new("a", Kind::Op, &[0.002, 0.001, 0.009], Some(0.004));
         assert_eq!(row.ratio, Some(0.5));
-        let text = markdown(&[row.clone()]);
+        let text = markdown(std::slice::from_ref(&row));
         assert_eq!(
             text,
             "| name | ours ms | torch ms | ratio |\n| --- | ---: | ---: | ---: |\n| a | 2.000 | 4.000 | 0.50 |\n"

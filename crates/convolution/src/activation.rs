@@ -67,8 +67,8 @@ fn tanh(value: f32) -> f32 {
     let square = x * x;
     let mut top = -2.760_768_5e-16_f32;
     for coefficient in [
-        2.000_187_9e-13,
-        -8.604_671_5e-11,
+        2.000_188e-13,
+        -8.604_672e-11,
         5.122_297e-8,
         1.485_722_4e-5,
         6.372_619_3e-4,
@@ -77,13 +77,13 @@ fn tanh(value: f32) -> f32 {
         top = top * square + coefficient;
     }
     let mut bottom = 1.198_258_4e-6_f32;
-    for coefficient in [1.185_347_06e-4, 2.268_434_6e-3, 4.893_525_2e-3] {
+    for coefficient in [1.185_347e-4, 2.268_434_6e-3, 4.893_525e-3] {
         bottom = bottom * square + coefficient;
     }
-    // Near zero the fraction would lose the value's own last digits.
-    if value.abs() < 4e-4 {
-        value
-    } else if value.is_nan() {
+    // Near zero the fraction would lose the value's own last digits;
+    // and what is not a number stays so.
+    let is_itself = value.abs() < 4e-4 || value.is_nan();
+    if is_itself {
         value
     } else {
         (x * top / bottom).clamp(-1.0, 1.0)

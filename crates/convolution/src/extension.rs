@@ -360,7 +360,8 @@ pub trait Operators: Backend {
     }
 
     /// The gradients of (input, weight, bias) of a normalisation, from its input and what it gave.
-    #[expect(
+    // Not `expect`: the macro repeats it where the lint does not apply.
+    #[allow(
         clippy::too_many_arguments,
         reason = "each is one operand of the formula"
     )]

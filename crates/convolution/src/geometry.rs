@@ -125,7 +125,8 @@ impl Geometry {
         } = self;
         assert!(*groups > 0, "a convolution has at least one group");
         assert!(
-            self.large_channels % groups == 0 && self.small_channels % groups == 0,
+            self.large_channels.is_multiple_of(*groups)
+                && self.small_channels.is_multiple_of(*groups),
             "{} and {} channels cannot be divided among {groups} groups",
             self.large_channels,
             self.small_channels

@@ -208,8 +208,8 @@ impl Work for Turn<'_> {
                         let start = (row + place) * columns + first + column;
                         line.copy_from_slice(&values[start..start + 8]);
                     }
-                    for place in 0..8 {
-                        let start = (column + place) * rows + row;
+                    for (place, start) in (0..8).map(|place| (place, (column + place) * rows + row))
+                    {
                         let line: [f32; 16] = std::array::from_fn(|other| block[other][place]);
                         turned[start..start + 16].copy_from_slice(&line);
                     }

@@ -11,13 +11,11 @@ use crate::weights::WeightSum;
 use crate::workspace::Shared;
 
 /// A vector of values that are all written before anyone reads them.
+#[expect(clippy::uninit_vec, reason = "zeroing costs as much as some operators")]
 pub(crate) fn unwritten(length: usize) -> Vec<f32> {
     let mut values = Vec::with_capacity(length);
-    // SAFETY: any bits are a valid `f32`, and every caller writes all of them.
-    #[expect(clippy::uninit_vec, reason = "zeroing costs as much as some operators")]
-    unsafe {
-        values.set_len(length);
-    }
+    // SAFETY: every caller writes all of the values before it reads any.
+    unsafe { values.set_len(length) };
     values
 }
 

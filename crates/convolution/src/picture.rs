@@ -225,7 +225,7 @@ impl<'a> Pictures<'a> {
     /// pieces that are read without a vector reaching over the end.
     pub(crate) fn can_stay(&self) -> bool {
         let padded = self.padded;
-        padded.is_plain() && (padded.size[2] % 4 == 0 || padded.size == [1; 3])
+        padded.is_plain() && (padded.size[2].is_multiple_of(4) || padded.size == [1; 3])
     }
 
     /// The values of some channels of one picture, as they are.

@@ -59,6 +59,12 @@ pub(crate) fn check_idle() -> Result<()> {
     )
 }
 
+/// Waits until PyTorch's threads have stopped spinning for more work, which they do for some milliseconds
+/// after their turn, on the cores that we are about to use.
+pub(crate) fn settle() {
+    std::thread::sleep(Duration::from_millis(15));
+}
+
 /// The time of one call, in seconds.
 pub(crate) fn time(work: &mut dyn FnMut() -> Result<()>) -> Result<f64> {
     let begin = Instant::now();

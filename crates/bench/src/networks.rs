@@ -1,7 +1,7 @@
 //! Training steps and inference of the architectures' own networks.
 
 use crate::Options;
-use crate::machine::time;
+use crate::machine::{self, time};
 use crate::memory;
 use crate::peer::Peer;
 use crate::table::{self, Kind, Row, median};
@@ -306,10 +306,11 @@ pub(crate) fn measure(options: &Options, threads: usize) -> Result<Vec<Row>> {
         }
         let mut ours = Vec::new();
         let mut torch: Vec<Vec<f64>> = Vec::new();
-        // Some steps a turn: the first after a change of sides finds cold caches on both.
+        // Some steps a turn. The first one is not counted on either side: it finds the other's caches.
         let turn = if subject.kind == Kind::Train { 3 } else { 10 };
-        run()?;
         for _ in 0..options.rounds {
+            machine::settle();
+            run()?;
             for _ in 0..turn {
                 ours.push(time(&mut || run().map(drop))?);
             }

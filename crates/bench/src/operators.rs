@@ -1,7 +1,7 @@
 //! Every convolution of the eight architectures: forward and both gradients, beside PyTorch's.
 
 use crate::Options;
-use crate::machine::time;
+use crate::machine::{self, time};
 use crate::peer::Peer;
 use crate::table::{self, Kind, Row, median};
 use anyhow::Result;
@@ -460,9 +460,11 @@ fn row(
     time(&mut run)?;
     let once = time(&mut run)?;
     // Enough calls a turn that a turn lasts some milliseconds, and few where one lasts long.
-    let turn = (0.01 / once).clamp(1.0, 20.0) as u32;
+    let turn = (0.02 / once).clamp(2.0, 20.0) as u32;
     let (mut ours, mut torch) = (Vec::new(), Vec::<Vec<f64>>::new());
     for _ in 0..options.rounds {
+        machine::settle();
+        run()?;
         for _ in 0..turn {
             ours.push(time(&mut run)?);
         }

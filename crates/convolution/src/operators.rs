@@ -4,7 +4,9 @@ use rayon::prelude::*;
 
 use crate::activation::Activation;
 use crate::geometry::Geometry;
+use crate::linear::{linear, linear_input, linear_weight};
 use crate::multiply::{Finish, Packed, Places, Product, write_all};
+use crate::normalise::{self, Groups};
 use crate::picture::{Padded, Pictures, Pixels};
 use crate::simd::Level;
 use crate::weights::WeightSum;
@@ -64,6 +66,19 @@ pub fn convolve_and(
     check("weight", weight, geometry.weight_length(), geometry);
     for values in [scale, shift].into_iter().flatten() {
         check("scale or shift", values, geometry.small_channels, geometry);
+    }
+    if is_whole(geometry) {
+        // One sum over the whole picture for each channel: a matrix product.
+        let taps = geometry.large_channels * geometry.taps();
+        let small = linear_input(geometry.batch, large, weight, taps);
+        return finished(
+            geometry.batch,
+            geometry.small_channels,
+            small,
+            scale,
+            shift,
+            activation,
+        );
     }
     let finish = Finish {
         scale,
@@ -141,6 +156,25 @@ pub fn transpose_and(
     check("weight", weight, geometry.weight_length(), geometry);
     for values in [scale, shift].into_iter().flatten() {
         check("scale or shift", values, geometry.large_channels, geometry);
+    }
+    if is_whole(geometry) {
+        let taps = geometry.large_channels * geometry.taps();
+        let large = linear(
+            geometry.batch,
+            small,
+            weight,
+            None,
+            taps,
+            Activation::Identity,
+        );
+        return finished(
+            geometry.batch,
+            geometry.large_channels,
+            large,
+            scale,
+            shift,
+            activation,
+        );
     }
     let finish = Finish {
         scale,
@@ -252,6 +286,43 @@ struct Tap {
     picture: usize,
 }
 
+/// Whether the kernel covers the large picture once: first layers of generators, last ones of discriminators.
+fn is_whole(geometry: &Geometry) -> bool {
+    geometry.groups == 1
+        && geometry.small == [1; 3]
+        && geometry.large == geometry.kernel
+        && geometry.dilation == [1; 3]
+        && geometry.padding.iter().all(|(before, _)| *before == 0)
+}
+
+/// `activation(scale * values + shift)` where any of it is asked for, as a pass of its own.
+fn finished(
+    batch: usize,
+    channels: usize,
+    values: Vec<f32>,
+    scale: Option<&[f32]>,
+    shift: Option<&[f32]>,
+    activation: Activation,
+) -> Vec<f32> {
+    if scale.is_none() && shift.is_none() && activation == Activation::Identity {
+        return values;
+    }
+    let length = values.len() / (batch * channels).max(1);
+    let groups = Groups {
+        groups: channels,
+        repeats: batch,
+        length,
+    };
+    let (ones, zeros) = (vec![1.0; channels], vec![0.0; channels]);
+    normalise::scale(
+        groups,
+        &values,
+        scale.unwrap_or(&ones),
+        shift.unwrap_or(&zeros),
+        activation,
+    )
+}
+
 /// The values of the large picture that lie on one place of the stride, along one axis.
 struct Phase {
     /// Places of the kernel that they see, with how many values back each reads.
@@ -332,6 +403,9 @@ pub fn weight_gradient(geometry: &Geometry, large: &[f32], small: &[f32]) -> Vec
     geometry.check();
     check("large picture", large, geometry.large_length(), geometry);
     check("small picture", small, geometry.small_length(), geometry);
+    if is_whole(geometry) {
+        return linear_weight(geometry.batch, small, large);
+    }
     let (padded, _) = padded_large(geometry);
     let pictures = Pictures {
         padded: &padded,

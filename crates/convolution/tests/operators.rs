@@ -179,6 +179,27 @@ fn plain_loops_agree_with_every_level() {
             let geometry = numbers.geometry();
             compare(&geometry, &mut numbers);
         }
+        // A kernel that covers the whole picture once, as first and last layers have it.
+        for _ in 0..20 {
+            let kernel = [
+                numbers.among(1, 2),
+                numbers.among(1, 4),
+                numbers.among(1, 4),
+            ];
+            let geometry = Geometry {
+                batch: numbers.among(1, 9),
+                large_channels: numbers.among(1, 30),
+                small_channels: numbers.among(1, 60),
+                large: kernel,
+                small: [1; 3],
+                kernel,
+                stride: [numbers.among(1, 4); 3],
+                padding: [(0, 0); 3],
+                dilation: [1; 3],
+                groups: 1,
+            };
+            compare(&geometry, &mut numbers);
+        }
     }
     Level::force(None);
 }

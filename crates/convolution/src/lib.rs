@@ -1,4 +1,9 @@
 //! Convolutions and their companions at the machine's speed.
+//!
+//! The functions of this module take slices: [`convolve`], [`transpose`] and [`weight_gradient`] with one
+//! [`Geometry`], [`linear()`] and its gradients, [`normalise()`], [`activate`], [`adam`]. [`layers`] has them
+//! as layers and functions of burn's tensors, with backward passes; [`Operators`] is what plugs them in.
+//! Everything is in single precision; no result depends on the number of threads.
 
 mod activation;
 pub mod allocator;

@@ -104,7 +104,6 @@ pub(crate) struct Ready {
 }
 
 fn configuration<C: Configuration>(subject: &Subject) -> Result<C> {
-    // A run's average of the generator costs a pass over its weights: both sides take it.
     let text = format!("batch_size = {}\n", subject.batch);
     merge(&[
         Layer::preset::<C>(subject.preset)?,

@@ -34,6 +34,12 @@ struct List<'a> {
 }
 
 impl List<'_> {
+    /// The value for each axis; `flat` for the depth where there are two dimensions.
+    fn axes<T: Copy>(&self, value: T, flat: T) -> [T; 3] {
+        let depth = if self.dimensions == 3 { value } else { flat };
+        [depth, value, value]
+    }
+
     /// A convolution from `size` pixels a side.
     fn convolution(
         &mut self,
@@ -44,19 +50,12 @@ impl List<'_> {
         stride: usize,
         padding: (usize, usize),
     ) {
-        let cube = |value: usize, flat: usize| {
-            if self.dimensions == 3 {
-                [value; 3]
-            } else {
-                [flat, value, value]
-            }
-        };
-        let sides = if self.dimensions == 3 {
-            [padding; 3]
-        } else {
-            [(0, 0), padding, padding]
-        };
-        let (large, window, steps) = (cube(size, 1), cube(kernel, 1), cube(stride, 1));
+        let sides = self.axes(padding, (0, 0));
+        let (large, window, steps) = (
+            self.axes(size, 1),
+            self.axes(kernel, 1),
+            self.axes(stride, 1),
+        );
         let Some(small) = Geometry::convolved(large, window, steps, sides, [1; 3]) else {
             return;
         };
@@ -85,20 +84,13 @@ impl List<'_> {
         padding: usize,
         output_padding: usize,
     ) {
-        let cube = |value: usize, flat: usize| {
-            if self.dimensions == 3 {
-                [value; 3]
-            } else {
-                [flat, value, value]
-            }
-        };
-        let sides = if self.dimensions == 3 {
-            [(padding, padding); 3]
-        } else {
-            [(0, 0), (padding, padding), (padding, padding)]
-        };
-        let (small, window, steps) = (cube(size, 1), cube(kernel, 1), cube(stride, 1));
-        let more = cube(output_padding, 0);
+        let sides = self.axes((padding, padding), (0, 0));
+        let (small, window, steps) = (
+            self.axes(size, 1),
+            self.axes(kernel, 1),
+            self.axes(stride, 1),
+        );
+        let more = self.axes(output_padding, 0);
         let Some(large) = Geometry::transposed(small, window, steps, sides, more, [1; 3]) else {
             return;
         };

@@ -90,6 +90,32 @@ fn tanh(value: f32) -> f32 {
     }
 }
 
+/// Does `$work` with `$kind` set to the activation, in a branch of its own for each kind: so a loop inside
+/// the work chooses once and not for each value.
+macro_rules! for_each_kind {
+    ($activation:expr, $kind:ident => $work:expr) => {
+        match $activation {
+            $crate::activation::Activation::Identity => {
+                let $kind = $crate::activation::Activation::Identity;
+                $work
+            }
+            $crate::activation::Activation::LeakyRelu(slope) => {
+                let $kind = $crate::activation::Activation::LeakyRelu(slope);
+                $work
+            }
+            $crate::activation::Activation::Tanh => {
+                let $kind = $crate::activation::Activation::Tanh;
+                $work
+            }
+            $crate::activation::Activation::Sigmoid => {
+                let $kind = $crate::activation::Activation::Sigmoid;
+                $work
+            }
+        }
+    };
+}
+pub(crate) use for_each_kind;
+
 /// Values that a thread takes at once.
 const CHUNK: usize = 16384;
 
@@ -124,22 +150,11 @@ impl Work for Forward<'_> {
 
     #[inline(always)]
     fn run<M: Machine>(self, _: M) {
-        // A loop for each kind, so that none chooses inside.
-        macro_rules! each {
-            ($($kind:pat => $activation:expr),*) => {
-                match self.activation {
-                    $($kind => for (output, input) in self.output.iter_mut().zip(self.input) {
-                        *output = $activation.value(*input);
-                    })*
-                }
-            };
-        }
-        each! {
-            Activation::Identity => Activation::Identity,
-            Activation::LeakyRelu(slope) => Activation::LeakyRelu(slope),
-            Activation::Tanh => Activation::Tanh,
-            Activation::Sigmoid => Activation::Sigmoid
-        }
+        for_each_kind!(self.activation, kind => {
+            for (output, input) in self.output.iter_mut().zip(self.input) {
+                *output = kind.value(*input);
+            }
+        });
     }
 }
 
@@ -181,20 +196,10 @@ impl Work for Backward<'_> {
     #[inline(always)]
     fn run<M: Machine>(self, _: M) {
         let pairs = self.output.iter().zip(self.gradient);
-        macro_rules! each {
-            ($($kind:pat => $activation:expr),*) => {
-                match self.activation {
-                    $($kind => for (result, (output, gradient)) in self.result.iter_mut().zip(pairs) {
-                        *result = gradient * $activation.slope(*output);
-                    })*
-                }
-            };
-        }
-        each! {
-            Activation::Identity => Activation::Identity,
-            Activation::LeakyRelu(slope) => Activation::LeakyRelu(slope),
-            Activation::Tanh => Activation::Tanh,
-            Activation::Sigmoid => Activation::Sigmoid
-        }
+        for_each_kind!(self.activation, kind => {
+            for (result, (output, gradient)) in self.result.iter_mut().zip(pairs) {
+                *result = gradient * kind.slope(*output);
+            }
+        });
     }
 }

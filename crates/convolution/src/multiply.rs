@@ -5,11 +5,11 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use crate::activation::Activation;
+use crate::activation::{Activation, for_each_kind};
 use crate::kernel::{Run, Tile, load, store};
 use crate::picture::{Pictures, Pixels, SLACK};
 use crate::simd::{Level, Machine, Work, with};
-use crate::workspace::{Scratch, Shared, Workspace};
+use crate::workspace::{Shared, Workspace};
 
 /// Weights as the kernel reads them: blocks of rows, each `[depth][ROWS]`.
 pub(crate) struct Packed {
@@ -320,7 +320,7 @@ impl Work for Images<'_> {
             let panels = (images.len() * product.pixels.each()).div_ceil(M::WIDTH);
             product.scratch::<M>(panels, product.weights.channels.div_ceil(M::ROWS))
         };
-        let mut scratch = Scratch::take(near + products.iter().map(most).max().unwrap_or(0));
+        let mut scratch = Workspace::of_thread(near + products.iter().map(most).max().unwrap_or(0));
         let (source, scratch) = scratch.split_at_mut(near);
         padded.copy_planes(
             &mut source[..images.len() * padded.image()],
@@ -366,7 +366,7 @@ impl Work for Tiles<'_> {
             panels,
             blocks,
         } = self;
-        let mut scratch = Scratch::take(product.scratch::<M>(panels.len(), blocks.len()));
+        let mut scratch = Workspace::of_thread(product.scratch::<M>(panels.len(), blocks.len()));
         let pixels = panels.start * M::WIDTH..(panels.end * M::WIDTH).min(product.pixels.count());
         // SAFETY: all pictures are laid out; the tiles' places in the target are this task's own.
         unsafe { product.tiles(machine, (source, 0), target, pixels, blocks, &mut scratch) };
@@ -709,21 +709,13 @@ impl<'a> Finish<'a> {
                 *value += shift[channel];
             }
         }
-        // A loop for each kind, so that none chooses inside.
-        macro_rules! each {
-            ($($kind:pat => $activation:expr),*) => {
-                match self.activation {
-                    Activation::Identity => {}
-                    $($kind => for value in &mut *results {
-                        *value = $activation.value(*value);
-                    })*
-                }
-            };
+        if self.activation == Activation::Identity {
+            return;
         }
-        each! {
-            Activation::LeakyRelu(slope) => Activation::LeakyRelu(slope),
-            Activation::Tanh => Activation::Tanh,
-            Activation::Sigmoid => Activation::Sigmoid
-        }
+        for_each_kind!(self.activation, kind => {
+            for value in &mut *results {
+                *value = kind.value(*value);
+            }
+        });
     }
 }

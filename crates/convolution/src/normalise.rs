@@ -2,9 +2,10 @@
 
 use rayon::prelude::*;
 
-use crate::activation::Activation;
+use crate::activation::{Activation, for_each_kind};
 use crate::operators::unwritten;
 use crate::simd::{Level, Machine, Work, with};
+use crate::sum::sum_of;
 use crate::workspace::Shared;
 
 /// Which values share a mean and a variance: `groups` groups of `repeats` stretches of `length` values.
@@ -164,21 +165,11 @@ impl Work for Forward<'_> {
 
 #[inline(always)]
 fn scale_stretch(to: &mut [f32], from: &[f32], scale: f32, shift: f32, activation: Activation) {
-    // A loop for each kind, so that none chooses inside.
-    match activation {
-        Activation::Identity => write(to, from, |value| value * scale + shift),
-        Activation::LeakyRelu(slope) => {
-            write(to, from, |value| {
-                Activation::LeakyRelu(slope).value(value * scale + shift)
-            });
+    for_each_kind!(activation, kind => {
+        for (to, from) in to.iter_mut().zip(from) {
+            *to = kind.value(*from * scale + shift);
         }
-        Activation::Tanh => write(to, from, |value| {
-            Activation::Tanh.value(value * scale + shift)
-        }),
-        Activation::Sigmoid => write(to, from, |value| {
-            Activation::Sigmoid.value(value * scale + shift)
-        }),
-    }
+    });
 }
 
 /// `activation(scale * input + shift)`, with each group's own scale and shift.
@@ -237,33 +228,6 @@ impl Work for Scale<'_> {
     fn run<M: Machine>(self, _: M) {
         scale_stretch(self.to, self.from, self.scale, self.shift, self.activation);
     }
-}
-
-#[inline(always)]
-fn write(to: &mut [f32], from: &[f32], function: impl Fn(f32) -> f32) {
-    for (to, from) in to.iter_mut().zip(from) {
-        *to = function(*from);
-    }
-}
-
-/// The sum of a function of each value, in an order that depends on their number alone.
-#[inline(always)]
-fn sum_of(values: &[f32], function: impl Fn(f32) -> f32) -> f64 {
-    let mut total = 0.0;
-    for block in values.chunks(1024) {
-        let (chunks, rest) = block.as_chunks::<32>();
-        let mut sums = [0.0_f32; 32];
-        for chunk in chunks {
-            for (sum, value) in sums.iter_mut().zip(chunk) {
-                *sum += function(*value);
-            }
-        }
-        for value in rest {
-            total += f64::from(function(*value));
-        }
-        total += sums.iter().map(|sum| f64::from(*sum)).sum::<f64>();
-    }
-    total
 }
 
 /// The gradients of a normalisation.

@@ -1,24 +1,26 @@
 //! Sums of many values, in an order that depends on their number alone.
 
-/// The sum of the values: sixteen partial sums of up to 4096 values each, then `f64`.
+/// The sum of the values: thirty-two partial sums of up to 32 values each, then `f64`.
 pub fn sum(values: &[f32]) -> f64 {
-    values.chunks(4096).map(block).sum()
+    sum_of(values, |value| value)
 }
 
-fn block(values: &[f32]) -> f64 {
-    let (chunks, rest) = values.as_chunks::<16>();
-    let mut sums = [0.0_f32; 16];
-    for chunk in chunks {
-        for (sum, value) in sums.iter_mut().zip(chunk) {
-            *sum += value;
-        }
-    }
+/// The sum of a function of each value, in an order that depends on their number alone.
+#[inline(always)]
+pub(crate) fn sum_of(values: &[f32], function: impl Fn(f32) -> f32) -> f64 {
     let mut total = 0.0;
-    for sum in sums {
-        total += f64::from(sum);
-    }
-    for value in rest {
-        total += f64::from(*value);
+    for block in values.chunks(1024) {
+        let (chunks, rest) = block.as_chunks::<32>();
+        let mut sums = [0.0_f32; 32];
+        for chunk in chunks {
+            for (sum, value) in sums.iter_mut().zip(chunk) {
+                *sum += function(*value);
+            }
+        }
+        for value in rest {
+            total += f64::from(function(*value));
+        }
+        total += sums.iter().map(|sum| f64::from(*sum)).sum::<f64>();
     }
     total
 }

@@ -7,7 +7,7 @@ use rayon::prelude::*;
 use crate::kernel::Correlation;
 use crate::picture::{Pictures, Pixels};
 use crate::simd::{Level, Machine, Work, with};
-use crate::workspace::{Scratch, Shared, Workspace};
+use crate::workspace::{Shared, Workspace};
 
 /// Pixels whose gradients stay in the first cache while all places of the kernel pass by.
 const PIXELS: usize = 192;
@@ -237,7 +237,7 @@ impl Work for Task<'_> {
         let width: usize = bands.iter().map(|band| band.width).sum();
         // So many pictures that their planes stay near.
         let together = (NEAR / image.max(1)).clamp(1, batch.max(1));
-        let mut scratch = Scratch::take(rows * width + together * image);
+        let mut scratch = Workspace::of_thread(rows * width + together * image);
         let (sums, near) = scratch.split_at_mut(rows * width);
         sums.fill(0.0);
         let each = sum.pixels.each();

@@ -3,25 +3,6 @@
 use anyhow::{Result, bail};
 use std::time::{Duration, Instant};
 
-/// Gives the operators `threads` threads.
-pub(crate) fn use_threads(threads: usize) -> Result<()> {
-    // burn and the operators share the global pool, which reads this when it is first used; nothing has
-    // used it so far. The program runs itself again, because setting a variable here is not safe.
-    if std::env::var("RAYON_NUM_THREADS")
-        .ok()
-        .and_then(|text| text.parse().ok())
-        == Some(threads)
-    {
-        return Ok(());
-    }
-    let mut again = std::process::Command::new(std::env::current_exe()?);
-    let status = again
-        .args(std::env::args_os().skip(1))
-        .env("RAYON_NUM_THREADS", threads.to_string())
-        .status()?;
-    std::process::exit(status.code().unwrap_or(1));
-}
-
 /// Busy and all time of all cores since the start, in ticks.
 fn ticks() -> Option<(u64, u64)> {
     let text = std::fs::read_to_string("/proc/stat").ok()?;

@@ -2,6 +2,7 @@
 
 use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand};
+use convolution::threads;
 use std::path::PathBuf;
 
 mod loaders;
@@ -74,13 +75,8 @@ fn main() -> std::process::ExitCode {
 
 fn run(cli: &Cli) -> Result<()> {
     let options = &cli.options;
-    let threads = match options.threads {
-        Some(threads) => threads,
-        None => std::thread::available_parallelism()
-            .context("counting the cores")?
-            .get(),
-    };
-    machine::use_threads(threads)?;
+    let threads = options.threads.unwrap_or_else(threads::usual);
+    threads::take_part(threads);
     if let Some(Command::Memory { row }) = &cli.command {
         return memory::report(row);
     }

@@ -33,9 +33,9 @@ pub(crate) fn report(name: &str) -> Result<()> {
 }
 
 /// MiB of our side of a row at its peak, where the system tells.
-pub(crate) fn ours(name: &str) -> Result<Option<f64>> {
+pub(crate) fn ours(name: &str, threads: usize) -> Result<Option<f64>> {
     let output = Command::new(std::env::current_exe()?)
-        .args(["memory", name])
+        .args(["memory", name, "--threads", &threads.to_string()])
         .output()?;
     let kib: Option<f64> = String::from_utf8_lossy(&output.stdout).trim().parse().ok();
     Ok(kib.filter(|kib| kib.is_finite()).map(|kib| kib / 1024.0))

@@ -152,7 +152,7 @@ impl Subject {
             Box::new(move || {
                 let latent =
                     Tensor::from_data(TensorData::new(latent.clone(), [batch, width]), &device);
-                Ok(network.forward(latent).into_data().iter::<f32>().collect())
+                Ok(weights::values(network.forward(latent)))
             })
         };
         Ok(Ready {
@@ -198,7 +198,7 @@ impl Subject {
                 let latent =
                     Tensor::from_data(TensorData::new(latent.clone(), [batch, width]), &device);
                 let pictures = network.forward(latent, Statistics::Running);
-                Ok(pictures.into_data().iter::<f32>().collect())
+                Ok(weights::values(pictures))
             })
         };
         Ok(Ready {
@@ -330,7 +330,7 @@ pub(crate) fn measure(options: &Options, threads: usize) -> Result<Vec<Row>> {
         let mut row = Row::new(subject.name, subject.kind, &ours, best);
         row.difference = difference;
         if subject.kind == Kind::Train {
-            row.ours_mib = memory::ours(subject.name)?;
+            row.ours_mib = memory::ours(subject.name, threads)?;
             if peer.is_some() {
                 row.torch_mib = memory::torch(subject, options, threads)?;
             }

@@ -21,6 +21,7 @@ mod operators;
 mod picture;
 mod simd;
 mod sum;
+pub mod threads;
 mod weights;
 mod workspace;
 

@@ -1,6 +1,9 @@
 //! Every operator against plain loops in `f64`, over random shapes, with every set of vector instructions.
 
-use convolution::{Geometry, Level, bias_gradient, convolve, transpose, weight_gradient};
+use convolution::{
+    Activation, Geometry, Groups, Level, activate, activate_gradient, bias_gradient, convolve,
+    normalise, normalise_gradient, transpose, weight_gradient,
+};
 
 /// A small generator of repeatable numbers (SplitMix64).
 struct Numbers(u64);
@@ -202,4 +205,140 @@ fn plain_loops_agree_with_every_level() {
         }
     }
     Level::force(None);
+}
+
+/// The slope of `loss` where `values[place]` is varied, by central differences in double precision.
+fn slope(values: &[f64], place: usize, loss: impl Fn(&[f64]) -> f64) -> f64 {
+    let step = 1e-5;
+    let mut moved = values.to_vec();
+    moved[place] = values[place] + step;
+    let above = loss(&moved);
+    moved[place] = values[place] - step;
+    (above - loss(&moved)) / (2.0 * step)
+}
+
+fn wide(values: &[f32]) -> Vec<f64> {
+    values.iter().copied().map(f64::from).collect()
+}
+
+#[track_caller]
+fn near(what: &str, ours: f32, reference: f64) {
+    assert!(
+        (f64::from(ours) - reference).abs() <= 2e-5 * reference.abs().max(1.0),
+        "{what}: {ours} instead of {reference}"
+    );
+}
+
+#[test]
+fn gradients_of_convolutions_are_finite_differences() {
+    let mut numbers = Numbers(7);
+    for _ in 0..60 {
+        let g = numbers.geometry();
+        let large = numbers.values(g.large_length());
+        let weight = numbers.values(g.weight_length());
+        let small = numbers.values(g.small_length());
+        // The loss of a convolution whose output is weighed by `small`; as a function of `small`, that of a
+        // transposed convolution weighed by `large`.
+        let loss = |large: &[f64], weight: &[f64], small: &[f64]| {
+            let mut loss = 0.0;
+            every(&g, |l, s, w| loss += large[l] * small[s] * weight[w]);
+            loss
+        };
+        let (l, w, s) = (wide(&large), wide(&weight), wide(&small));
+        let of_large = transpose(&g, &small, &weight, None);
+        let of_small = convolve(&g, &large, &weight, None);
+        let of_weight = weight_gradient(&g, &large, &small);
+        for _ in 0..4 {
+            let place = numbers.among(0, l.len() - 1);
+            let reference = slope(&l, place, |l| loss(l, &w, &s));
+            near("large picture", of_large[place], reference);
+            let place = numbers.among(0, s.len() - 1);
+            let reference = slope(&s, place, |s| loss(&l, &w, s));
+            near("small picture", of_small[place], reference);
+            let place = numbers.among(0, w.len() - 1);
+            let reference = slope(&w, place, |w| loss(&l, w, &s));
+            near("weight", of_weight[place], reference);
+        }
+    }
+}
+
+/// An activation in double precision.
+fn exactly(activation: Activation, x: f64) -> f64 {
+    match activation {
+        Activation::Identity => x,
+        Activation::LeakyRelu(slope) => x.max(0.0) + f64::from(slope) * x.min(0.0),
+        Activation::Tanh => x.tanh(),
+        Activation::Sigmoid => 1.0 / (1.0 + (-x).exp()),
+    }
+}
+
+#[test]
+fn gradients_of_normalisations_and_activations_are_finite_differences() {
+    let mut numbers = Numbers(8);
+    for activation in [
+        Activation::Identity,
+        Activation::LeakyRelu(0.2),
+        Activation::Tanh,
+        Activation::Sigmoid,
+    ] {
+        for _ in 0..10 {
+            let groups = Groups {
+                groups: numbers.among(1, 5),
+                repeats: numbers.among(1, 3),
+                length: numbers.among(4, 40),
+            };
+            let count = groups.groups * groups.repeats * groups.length;
+            let input = numbers.values(count);
+            let (weight, bias) = (numbers.values(groups.groups), numbers.values(groups.groups));
+            let weights = numbers.values(count);
+            let loss = |input: &[f64], weight: &[f64], bias: &[f64]| {
+                let mut loss = 0.0;
+                for group in 0..groups.groups {
+                    let places: Vec<usize> = (0..count)
+                        .filter(|place| place / groups.length % groups.groups == group)
+                        .collect();
+                    let number = places.len() as f64;
+                    let mean = places.iter().map(|place| input[*place]).sum::<f64>() / number;
+                    let squares = places.iter().map(|place| (input[*place] - mean).powi(2));
+                    let deviation = (squares.sum::<f64>() / number + 1e-5).sqrt();
+                    for place in places {
+                        let normal = (input[place] - mean) / deviation;
+                        let value = exactly(activation, weight[group] * normal + bias[group]);
+                        loss += value * f64::from(weights[place]);
+                    }
+                }
+                loss
+            };
+            let ours = normalise(groups, &input, &weight, &bias, 1e-5, activation);
+            let gradient = normalise_gradient(
+                groups,
+                &input,
+                &weight,
+                &bias,
+                &ours.mean,
+                &ours.variance,
+                1e-5,
+                activation,
+                &weights,
+            );
+            let (i, w, b) = (wide(&input), wide(&weight), wide(&bias));
+            for _ in 0..5 {
+                let place = numbers.among(0, count - 1);
+                let reference = slope(&i, place, |i| loss(i, &w, &b));
+                near("input", gradient.input[place], reference);
+                let group = numbers.among(0, groups.groups - 1);
+                let reference = slope(&w, group, |w| loss(&i, w, &b));
+                near("weight", gradient.weight[group], reference);
+                let reference = slope(&b, group, |b| loss(&i, &w, b));
+                near("bias", gradient.bias[group], reference);
+            }
+        }
+        let input = numbers.values(100);
+        let ones = vec![1.0; 100];
+        let gradient = activate_gradient(activation, &activate(activation, &input), &ones);
+        for (input, gradient) in wide(&input).into_iter().zip(gradient) {
+            let reference = slope(&[input], 0, |x| exactly(activation, x[0]));
+            near("activation", gradient, reference);
+        }
+    }
 }

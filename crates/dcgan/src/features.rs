@@ -137,7 +137,7 @@ fn extract(
         let data = TensorData::new(batch, [chunk.len(), channels, side, side]);
         let features = network.features(Tensor::from_data(data, device));
         width = features.dims()[1];
-        values.extend(features.into_data().iter::<f32>());
+        values.extend(weights::values(features));
     }
     HostTensor {
         shape: vec![pictures.len(), width],

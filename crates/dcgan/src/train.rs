@@ -15,7 +15,7 @@ use gan_core::learner::{Ema, Learner};
 use gan_core::loss::discriminator_loss;
 use gan_core::random::Stream;
 use gan_core::stage::{At, Panel, Scalars, Stage, fit};
-use gan_core::weights::Metadata;
+use gan_core::weights::{self, Metadata};
 use gan_core::{device, images, located, picture};
 use image::RgbImage;
 
@@ -192,8 +192,7 @@ pub(crate) fn sample(
     let latent = TensorData::new(latent, [rows, config.latent_dim]);
     let latent = Tensor::<2>::from_data(latent, device);
     let samples = generator.forward(latent, Statistics::Running);
-    let values: Vec<f32> = samples.into_data().iter::<f32>().collect();
-    to_pictures(&values, config)
+    to_pictures(&weights::values(samples), config)
 }
 
 fn to_pictures(values: &[f32], config: &Config) -> Vec<RgbImage> {

@@ -27,6 +27,7 @@ pub fn run<C: clap::Parser>(
     body: impl FnOnce(C) -> Result<()> + std::panic::UnwindSafe,
 ) -> ExitCode {
     convolution::allocator::keep_memory();
+    convolution::threads::take_part(convolution::threads::usual());
     let command = C::parse_from(normalised(std::env::args_os()));
     match body(command) {
         Ok(()) => ExitCode::SUCCESS,

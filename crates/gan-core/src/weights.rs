@@ -35,23 +35,18 @@ impl HostTensor {
     /// Copies a tensor from its device.
     pub fn read<const D: usize>(tensor: Tensor<D>) -> Self {
         let shape = tensor.dims().to_vec();
-        let data = tensor.into_data().convert_f32();
         Self {
             shape,
-            values: data,
+            values: values(tensor),
         }
     }
 }
 
-/// Reads the values of a tensor whatever its float type.
-pub(crate) trait IntoF32 {
-    fn convert_f32(self) -> Vec<f32>;
-}
-
-impl IntoF32 for TensorData {
-    fn convert_f32(self) -> Vec<f32> {
-        self.iter::<f32>().collect()
-    }
+/// Copies a tensor's values from its device, whatever their float type there.
+pub fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
+    // As a whole: `iter` goes through a boxed iterator, value by value.
+    let data = tensor.into_data().convert::<f32>();
+    data.try_into_vec().expect("values just made f32")
 }
 
 /// Named tensors in host memory, in name order.

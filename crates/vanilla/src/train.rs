@@ -13,7 +13,7 @@ use gan_core::learner::{Ema, Learner};
 use gan_core::loss::discriminator_loss;
 use gan_core::random::{Prior, Stream};
 use gan_core::stage::{At, Panel, Scalars, Source, Stage, fit};
-use gan_core::weights::{Metadata, rebuild};
+use gan_core::weights::{self, Metadata, rebuild};
 use gan_core::{device, images, located, picture};
 use image::RgbImage;
 
@@ -241,11 +241,7 @@ pub(crate) fn sample(
 ) -> Vec<f32> {
     let rows = latent.len() / width;
     let latent = Tensor::<2>::from_data(TensorData::new(latent, [rows, width]), device);
-    generator
-        .forward(latent)
-        .into_data()
-        .iter::<f32>()
-        .collect()
+    weights::values(generator.forward(latent))
 }
 
 /// Pictures from flat samples.

@@ -41,9 +41,15 @@ pub(crate) fn check_idle() -> Result<()> {
 }
 
 /// Waits until PyTorch's threads have stopped spinning for more work, which they do for some milliseconds
-/// after their turn, on the cores that we are about to use.
-pub(crate) fn settle() {
+/// after their turn, on the cores that we are about to use. Then calls `run` uncounted until our own
+/// threads are awake, each on its core, and the caches are ours: PyTorch's side does the same.
+pub(crate) fn settle(run: &mut dyn FnMut() -> Result<()>) -> Result<()> {
     std::thread::sleep(Duration::from_millis(15));
+    let begin = Instant::now();
+    while begin.elapsed() < Duration::from_millis(20) {
+        run()?;
+    }
+    Ok(())
 }
 
 /// The time of one call, in seconds.

@@ -305,11 +305,10 @@ pub(crate) fn measure(options: &Options, threads: usize) -> Result<Vec<Row>> {
         }
         let mut ours = Vec::new();
         let mut torch: Vec<Vec<f64>> = Vec::new();
-        // Some steps a turn. The first one is not counted on either side: it finds the other's caches.
+        // Some steps a turn.
         let turn = if subject.kind == Kind::Train { 3 } else { 10 };
         for _ in 0..options.rounds {
-            machine::settle();
-            run()?;
+            machine::settle(&mut || run().map(drop))?;
             for _ in 0..turn {
                 ours.push(time(&mut || run().map(drop))?);
             }

@@ -455,8 +455,7 @@ fn row(
     let turn = (0.02 / once).clamp(2.0, 20.0) as u32;
     let (mut ours, mut torch) = (Vec::new(), Vec::<Vec<f64>>::new());
     for _ in 0..options.rounds {
-        machine::settle();
-        run()?;
+        machine::settle(&mut run)?;
         for _ in 0..turn {
             ours.push(time(&mut run)?);
         }

@@ -11,9 +11,11 @@ use crate::extension::{Operators, PerChannel, Window};
 use crate::linear;
 use crate::normalise::{self, Groups};
 use crate::operators;
+use crate::threads::stay_awake;
 
 fn tensor(values: Vec<f32>, shape: Shape) -> FlexTensor {
     debug_assert_eq!(values.len(), shape.num_elements(), "values of {shape:?}");
+    stay_awake();
     FlexTensor::new(
         Bytes::from_elems(values),
         Layout::contiguous(shape),
@@ -25,7 +27,9 @@ fn tensor(values: Vec<f32>, shape: Shape) -> FlexTensor {
 struct Values(FlexTensor);
 
 impl Values {
+    /// Every operator takes its operands here, so this is where its threads are called.
     fn of(tensor: FlexTensor) -> Self {
+        stay_awake();
         assert_eq!(
             tensor.dtype(),
             DType::F32,

@@ -1,5 +1,9 @@
 //! The threads that share the work.
 
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
 /// How many threads share the work unless somebody says otherwise: `RAYON_NUM_THREADS`, or one for each core.
 pub fn usual() -> usize {
     std::env::var("RAYON_NUM_THREADS")
@@ -23,4 +27,45 @@ pub fn take_part(threads: usize) {
     }
     // The only error is that the pool stands already.
     let _ = pool.build_global();
+}
+
+/// How long a thread looks for the next operator's work before it sleeps: longer than the pauses between
+/// the steps of a training. A sleeping thread may take as long as this to come back, because it wakes up
+/// on the core of the one that called it.
+const AWAKE: Duration = Duration::from_millis(2);
+
+/// When an operator last began or ended, in nanoseconds since `START`.
+static LATEST: AtomicU64 = AtomicU64::new(0);
+static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+
+/// Threads that look for work between two operators.
+static LOOKING: AtomicUsize = AtomicUsize::new(0);
+
+fn now() -> u64 {
+    START.elapsed().as_nanos() as u64
+}
+
+/// Keeps the other threads awake for a moment, since another operator will follow: called when one begins
+/// and when it ends.
+///
+/// rayon's threads sleep as soon as nothing is left to do, and waking one takes longer than a layer of
+/// a small network. So each is given something to do: to look for work.
+pub(crate) fn stay_awake() {
+    LATEST.store(now(), Ordering::Relaxed);
+    let others = rayon::current_num_threads() - 1;
+    while LOOKING.load(Ordering::Relaxed) < others {
+        LOOKING.fetch_add(1, Ordering::Relaxed);
+        rayon::spawn(|| {
+            // The first thread of the pool may be the caller itself, who has better things to do.
+            while rayon::current_thread_index() != Some(0)
+                && now().saturating_sub(LATEST.load(Ordering::Relaxed)) < AWAKE.as_nanos() as u64
+            {
+                if rayon::yield_now() == Some(rayon::Yield::Idle) {
+                    // Whoever else wants this core, a loader of data for instance, goes first.
+                    std::thread::yield_now();
+                }
+            }
+            LOOKING.fetch_sub(1, Ordering::Relaxed);
+        });
+    }
 }

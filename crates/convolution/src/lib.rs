@@ -22,6 +22,7 @@ mod picture;
 mod simd;
 mod sum;
 pub mod threads;
+mod transposition;
 mod weights;
 mod workspace;
 

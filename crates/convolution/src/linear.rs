@@ -7,6 +7,7 @@ use crate::multiply::{Finish, Packed, Places, Product, write_all};
 use crate::operators::unwritten;
 use crate::picture::{Padded, Pictures, Pixels};
 use crate::simd::{Level, Machine, Work, with};
+use crate::transposition::transpose;
 use crate::workspace::{Shared, Workspace};
 
 /// `left [rows, depth] * right [depth, columns]`, where element (row, k) of the left side lies at
@@ -190,7 +191,7 @@ impl Work for Turn<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn run<M: Machine>(self, _: M) {
+    fn run<M: Machine>(self, machine: M) {
         let Self {
             values,
             rows,
@@ -199,28 +200,15 @@ impl Work for Turn<'_> {
             turned,
         } = self;
         let wide = turned.len() / rows.max(1);
-        // Blocks of 16 by 8, so that whole lines of the cache are written.
-        for row in (0..rows).step_by(16) {
-            for column in (0..wide).step_by(8) {
-                if row + 16 <= rows && column + 8 <= wide {
-                    let mut block = [[0.0; 8]; 16];
-                    for (place, line) in block.iter_mut().enumerate() {
-                        let start = (row + place) * columns + first + column;
-                        line.copy_from_slice(&values[start..start + 8]);
-                    }
-                    for (place, start) in (0..8).map(|place| (place, (column + place) * rows + row))
-                    {
-                        let line: [f32; 16] = std::array::from_fn(|other| block[other][place]);
-                        turned[start..start + 16].copy_from_slice(&line);
-                    }
-                } else {
-                    for row in row..(row + 16).min(rows) {
-                        for column in column..(column + 8).min(wide) {
-                            turned[column * rows + row] = values[row * columns + first + column];
-                        }
-                    }
-                }
-            }
+        assert!(
+            first + wide <= columns && rows * columns == values.len(),
+            "columns that the matrix has"
+        );
+        // SAFETY: the columns lie in the matrix, as just seen, and `turned` is theirs.
+        unsafe {
+            let from = values.as_ptr().add(first);
+            let to = turned.as_mut_ptr();
+            transpose(machine, (from, columns), (to, rows), [rows, wide]);
         }
     }
 }

@@ -9,6 +9,7 @@ use crate::activation::{Activation, for_each_kind};
 use crate::kernel::{Run, Tile, load, store};
 use crate::picture::{Pictures, Pixels, SLACK};
 use crate::simd::{Level, Machine, Work, with};
+use crate::transposition::transpose;
 use crate::workspace::{Shared, Workspace};
 
 /// Weights as the kernel reads them: blocks of rows, each `[depth][ROWS]`.
@@ -78,59 +79,122 @@ impl Packed {
             .into_par_iter()
             .with_min_len(some)
             .for_each(|block| {
-                let first = block * tile;
-                let present = tile.min(channels - first);
-                let base = places.base + first * places.channel_step;
-                for (taps, target) in products.iter().zip(&targets) {
-                    let depth = rows * taps.len();
-                    // SAFETY: the block's values of each product are this task's alone.
-                    let to = unsafe {
-                        std::slice::from_raw_parts_mut(
-                            target.get().add(block * depth * tile),
-                            depth * tile,
-                        )
-                    };
-                    if present < tile {
-                        to.fill(0.0);
-                    }
+                let block = Block {
+                    weight,
+                    places,
+                    products,
+                    targets: &targets,
+                    block,
+                };
+                with(level, block);
+            });
+        packed
+    }
+}
+
+/// The packing of one block of rows of all products.
+struct Block<'a> {
+    weight: &'a [f32],
+    places: Places,
+    products: &'a [Vec<usize>],
+    targets: &'a [Shared],
+    block: usize,
+}
+
+/// Places of a kernel that are transposed at once, a kernel of 4 x 4 x 4 for instance.
+const SPAN: usize = 64;
+
+impl Work for Block<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<M: Machine>(self, machine: M) {
+        let Self {
+            weight,
+            places,
+            products,
+            targets,
+            block,
+        } = self;
+        let tile = M::ROWS;
+        let Places {
+            rows,
+            channel_step,
+            row_step,
+            ..
+        } = places;
+        let first = block * tile;
+        let present = tile.min(places.channels - first);
+        let base = places.base + first * channel_step;
+        // SAFETY: the block's values of each product are this task's alone.
+        let part = |number: usize| unsafe {
+            let length = rows * products[number].len() * tile;
+            let start = targets[number].get().add(block * length);
+            std::slice::from_raw_parts_mut(start, length)
+        };
+        if present < tile {
+            (0..products.len()).for_each(|number| part(number).fill(0.0));
+        }
+        let is_run = |taps: &[usize]| taps.iter().enumerate().all(|(place, tap)| place == *tap);
+        // Values of one channel that lie side by side and are wanted in their order.
+        let run = match products {
+            [taps] if rows == 1 && is_run(taps) => taps.len(),
+            [taps] if row_step == 1 && **taps == [0] => rows,
+            _ => 0,
+        };
+        if run > 0 && channel_step != 1 {
+            let from = &weight[base..base + (present - 1) * channel_step + run];
+            let to = part(0).as_mut_ptr();
+            // SAFETY: the slice reaches to the end of the last channel's run; `to` has `tile` values for each.
+            unsafe {
+                transpose(
+                    machine,
+                    (from.as_ptr(), channel_step),
+                    (to, tile),
+                    [present, run],
+                );
+            }
+            return;
+        }
+        let span = products.iter().flatten().max().map_or(0, |tap| tap + 1);
+        let is_narrow = channel_step != 1 && span <= SPAN.min(channel_step) && tile <= 8;
+        let mut turned = [[0.0_f32; 8]; SPAN];
+        for row in 0..rows {
+            let line = &weight[base + row * row_step..];
+            if is_narrow {
+                let line = &line[..(present - 1) * channel_step + span];
+                // SAFETY: the slice reaches to the last channel's last tap; `turned` has a line for each tap.
+                unsafe {
+                    transpose(
+                        machine,
+                        (line.as_ptr(), channel_step),
+                        (turned.as_mut_ptr().cast(), 8),
+                        [present, span],
+                    );
                 }
-                // Some rows at a time, so that their lines are still near when the next product wants them.
-                for start in (0..rows).step_by(32) {
-                    let part = start..(start + 32).min(rows);
-                    for (taps, target) in products.iter().zip(&targets) {
-                        let begin = (block * rows + start) * taps.len() * tile;
-                        let count = part.len() * taps.len() * tile;
-                        // SAFETY: as above.
-                        let to = unsafe {
-                            std::slice::from_raw_parts_mut(target.get().add(begin), count)
+            }
+            for (number, taps) in products.iter().enumerate() {
+                let to = &mut part(number)[row * taps.len() * tile..][..taps.len() * tile];
+                for (tap, to) in taps.iter().zip(to.chunks_exact_mut(tile)) {
+                    if is_narrow || channel_step == 1 {
+                        let line = if is_narrow {
+                            &turned[*tap][..]
+                        } else {
+                            &line[*tap..]
                         };
-                        let mut to = to.chunks_exact_mut(tile);
-                        for row in part.clone() {
-                            let line = &weight[base + row * places.row_step..];
-                            for (tap, to) in taps.iter().zip(&mut to) {
-                                if places.channel_step == 1 && present == 8 && tile == 8 {
-                                    // Eight values as one: a call to copy them would cost more.
-                                    if let (Some(to), Some(line)) =
-                                        (to.first_chunk_mut::<8>(), line[*tap..].first_chunk::<8>())
-                                    {
-                                        *to = *line;
-                                    }
-                                } else if present == 8 && tile == 8 {
-                                    let values = &line[*tap..*tap + 7 * places.channel_step + 1];
-                                    for (channel, to) in to.iter_mut().enumerate() {
-                                        *to = values[channel * places.channel_step];
-                                    }
-                                } else {
-                                    for (channel, to) in to[..present].iter_mut().enumerate() {
-                                        *to = line[*tap + channel * places.channel_step];
-                                    }
-                                }
-                            }
+                        match (to.first_chunk_mut::<8>(), line.first_chunk::<8>()) {
+                            // Eight values as one: a call to copy them would cost more.
+                            (Some(to), Some(line)) if present == 8 => *to = *line,
+                            _ => to[..present].copy_from_slice(&line[..present]),
+                        }
+                    } else {
+                        for (channel, to) in to[..present].iter_mut().enumerate() {
+                            *to = line[*tap + channel * channel_step];
                         }
                     }
                 }
-            });
-        packed
+            }
+        }
     }
 }
 

@@ -82,6 +82,12 @@ pub(crate) trait Machine: Simd {
     const BAND: usize = Self::VECTORS;
     /// Rows of a tile of a weight's gradient.
     const TAPS: usize = Self::ROWS;
+
+    /// The transpose of eight rows of eight values.
+    #[inline(always)]
+    fn turned(self, lines: [[f32; 8]; 8]) -> [[f32; 8]; 8] {
+        std::array::from_fn(|column| std::array::from_fn(|row| lines[row][column]))
+    }
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -91,12 +97,22 @@ impl Machine for pulp::x86::V4 {
     // Measured: 7 % faster than 3 by 8, where the rows are read from a picture.
     const BAND: usize = 2;
     const TAPS: usize = 12;
+
+    #[inline(always)]
+    fn turned(self, lines: [[f32; 8]; 8]) -> [[f32; 8]; 8] {
+        crate::transposition::turned(*self, lines)
+    }
 }
 
 #[cfg(target_arch = "x86_64")]
 impl Machine for pulp::x86::V3 {
     const VECTORS: usize = 2;
     const ROWS: usize = 6;
+
+    #[inline(always)]
+    fn turned(self, lines: [[f32; 8]; 8]) -> [[f32; 8]; 8] {
+        crate::transposition::turned(self, lines)
+    }
 }
 
 #[cfg(target_arch = "aarch64")]

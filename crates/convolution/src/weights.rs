@@ -7,6 +7,7 @@ use rayon::prelude::*;
 use crate::kernel::Correlation;
 use crate::picture::{Pictures, Pixels};
 use crate::simd::{Level, Machine, Work, with};
+use crate::transposition::transpose;
 use crate::workspace::{Shared, Workspace};
 
 /// Pixels whose gradients stay in the first cache while all places of the kernel pass by.
@@ -163,7 +164,7 @@ impl Work for Pack<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn run<M: Machine>(self, _: M) {
+    fn run<M: Machine>(self, machine: M) {
         let Self {
             sum,
             band,
@@ -172,36 +173,25 @@ impl Work for Pack<'_> {
             target,
         } = self;
         for run in runs {
-            // SAFETY: a run's values lie in the gradient, by how the pixels were made (the slices check it);
-            // the places written are this chunk's own: `width` values for each of its pixels.
+            // SAFETY: the places written are this chunk's own: `width` values for each of its pixels.
             let to = unsafe {
                 let start = band.start + (first + run.first) * band.width;
                 std::slice::from_raw_parts_mut(target.get().add(start), run.length * band.width)
             };
-            let line = |channel: usize| {
-                let start = run.target + (band.first + channel) * sum.gradient_plane;
-                &sum.gradient[start..start + run.length]
-            };
             if band.channels < band.width {
                 to.fill(0.0);
             }
-            let mut channel = 0;
-            // Eight channels at a time: a line of the cache is filled in two strokes.
-            while channel + 8 <= band.channels {
-                let lines: [&[f32]; 8] = std::array::from_fn(|more| line(channel + more));
-                for (pixel, to) in to.chunks_exact_mut(band.width).enumerate() {
-                    let to = &mut to[channel..channel + 8];
-                    for (to, line) in to.iter_mut().zip(&lines) {
-                        *to = line[pixel];
-                    }
-                }
-                channel += 8;
-            }
-            for channel in channel..band.channels {
-                let line = line(channel);
-                for (to, value) in to.chunks_exact_mut(band.width).zip(line) {
-                    to[channel] = *value;
-                }
+            let start = run.target + band.first * sum.gradient_plane;
+            let end = start + (band.channels - 1) * sum.gradient_plane + run.length;
+            let from = &sum.gradient[start..end];
+            // SAFETY: the slice reaches to the end of the run in the last channel; `to` has its pixels.
+            unsafe {
+                transpose(
+                    machine,
+                    (from.as_ptr(), sum.gradient_plane),
+                    (to.as_mut_ptr(), band.width),
+                    [band.channels, run.length],
+                );
             }
         }
     }
@@ -287,14 +277,15 @@ impl Work for Task<'_> {
         for band in bands {
             let (of_band, others) = sums.split_at(rows * band.width);
             sums = others;
-            for channel in 0..band.channels {
-                let start = (band.first + channel) * sum.target_step + begin;
-                // SAFETY: the task alone writes these channels' values of these taps; `write` checked the size.
-                let to =
-                    unsafe { std::slice::from_raw_parts_mut(target.get().add(start), taps.len()) };
-                for (to, sums) in to.iter_mut().zip(of_band.chunks_exact(band.width)) {
-                    *to = sums[channel];
-                }
+            let start = band.first * sum.target_step + begin;
+            // SAFETY: the task alone writes these channels' values of these taps; `write` checked the size.
+            unsafe {
+                transpose(
+                    machine,
+                    (of_band.as_ptr(), band.width),
+                    (target.get().add(start), sum.target_step),
+                    [taps.len(), band.channels],
+                );
             }
         }
     }

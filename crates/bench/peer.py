@@ -155,7 +155,10 @@ def operator(request):
             if mask is None:
                 value = F.pad(value, cut) if cut else value
                 return torch.ops.aten.convolution(value, weight, None, *window)
-            return backward(gradient, padded, weight, None, *window, mask)
+            if cut and mask[1]:
+                padded = F.pad(value, cut)
+            result = backward(gradient, padded, weight, None, *window, mask)
+            return F.pad(result[0], [-side for side in cut]) if cut and mask[0] else result
 
         runs.append(run)
 

@@ -52,7 +52,10 @@ pub(crate) fn torch(subject: &Subject, options: &Options, threads: usize) -> Res
         let mut request = ready.request.clone();
         request["layout"] = json!(layout);
         peer.ask(&request)?;
-        peer.times(STEPS)?;
+        if peer.times(STEPS)?.is_empty() {
+            // No such layout: this process built no network.
+            continue;
+        }
         let peak = peer.ask(&json!({"do": "peak"}))?["bytes"].as_f64();
         if let Some(peak) = peak {
             let mib = peak / 1024.0 / 1024.0;

@@ -365,6 +365,13 @@ fn difference_of(kind: Kind, ours: &[f32], peer: &mut Peer, folder: &Path) -> Re
         .iter()
         .zip(&theirs)
         .map(|(ours, theirs)| (ours - theirs).abs())
-        .fold(0.0_f32, f32::max);
+        // `max` would lose a value that is no number.
+        .fold(0.0_f32, |most, away| {
+            if away.is_nan() {
+                f32::INFINITY
+            } else {
+                most.max(away)
+            }
+        });
     Ok(f64::from(difference / largest))
 }

@@ -10,11 +10,12 @@ use crate::simd::{Level, Machine, Work, with};
 pub enum Activation {
     /// Nothing.
     Identity,
-    /// `x` where it is positive, else `slope * x`; a slope of 0 is ReLU.
+    /// `x` where it is positive, else `slope * x`; a slope of 0 is ReLU. The slope is at least 0: the gradient
+    /// is told from the output's sign.
     LeakyRelu(f32),
     /// The hyperbolic tangent.
     Tanh,
-    /// `1 / (1 + exp(-x))`.
+    /// `1 / (1 + exp(-x))`, within 5e-7 of 1: take no logarithm of it, but a loss on what stands before it.
     Sigmoid,
 }
 
@@ -28,11 +29,9 @@ impl Activation {
         match self {
             Self::Identity => value,
             Self::LeakyRelu(slope) => {
-                if value > 0.0 {
-                    value
-                } else {
-                    value * slope
-                }
+                // An infinite value times 0 would be no number.
+                let below = if slope == 0.0 { 0.0 } else { value * slope };
+                if value < 0.0 { below } else { value }
             }
             Self::Tanh => tanh(value),
             Self::Sigmoid => 0.5 * tanh(0.5 * value) + 0.5,

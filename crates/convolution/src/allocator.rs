@@ -5,14 +5,15 @@ pub use mimalloc::MiMalloc as Allocator;
 /// Keeps freed memory for the tensors to come instead of giving it back to the system a moment later, as
 /// [`Allocator`] does otherwise: clearing fresh pages took a tenth of a training step.
 ///
-/// Call it once, at the beginning of a program whose `#[global_allocator]` is [`Allocator`]; elsewhere it
-/// changes nothing.
+/// Call it first thing in `main` of a program whose `#[global_allocator]` is [`Allocator`], before there are
+/// threads; elsewhere it changes nothing.
 pub fn keep_memory() {
     /// `mi_option_purge_delay` of mimalloc 3: milliseconds until freed pages go back, -1 for never.
     const PURGE_DELAY: libmimalloc_sys::mi_option_t = 15;
-    // SAFETY: sets a number in a table of this library; nobody else in the workspace sets options, so no
-    // two threads meet here.
-    unsafe { libmimalloc_sys::mi_option_set(PURGE_DELAY, -1) };
+    static ONCE: std::sync::Once = std::sync::Once::new();
+    // SAFETY: sets a machine word in a table of the allocator, once, and nobody else sets options. A thread
+    // that frees memory at this moment reads the old or the new delay, and both are good.
+    ONCE.call_once(|| unsafe { libmimalloc_sys::mi_option_set(PURGE_DELAY, -1) });
 }
 
 #[cfg(test)]

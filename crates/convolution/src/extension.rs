@@ -100,8 +100,15 @@ impl Window {
         }
     }
 
+    /// # Panics
+    /// If a convolution of three dimensions is padded unevenly: burn's own operators then differ from backend
+    /// to backend.
     fn options<const D: usize>(&self) -> ConvOptions<D> {
         let from = 3 - D;
+        assert!(
+            D < 3 || self.is_even(),
+            "{self:?}: uneven padding in three dimensions needs the device flex"
+        );
         ConvOptions::new_with_padding(
             std::array::from_fn(|axis| self.stride[from + axis]),
             std::array::from_fn(|axis| self.padding[from + axis]),
@@ -110,8 +117,18 @@ impl Window {
         )
     }
 
+    fn is_even(&self) -> bool {
+        self.padding.iter().all(|(before, after)| before == after)
+    }
+
+    /// # Panics
+    /// If a transposed convolution is cropped unevenly: burn's own operators know one padding for both sides.
     fn transpose_options<const D: usize>(&self) -> ConvTransposeOptions<D> {
         let from = 3 - D;
+        assert!(
+            self.is_even(),
+            "{self:?}: a transposed convolution with uneven padding needs the device flex"
+        );
         ConvTransposeOptions::new(
             std::array::from_fn(|axis| self.stride[from + axis]),
             std::array::from_fn(|axis| self.padding[from + axis].0),
@@ -166,7 +183,8 @@ pub(crate) fn finished<B: Operators>(
 /// The operators of this crate, for every backend of burn.
 ///
 /// `Flex` has them as kernels of this crate, for values in single precision; every other backend composes
-/// them of burn's own operators. On an autodiff device each has a backward pass written by hand.
+/// them of burn's own operators. On an autodiff device each that is used in training has a backward pass
+/// written by hand; a scale of known statistics, for inference, is differentiated by burn.
 #[backend_extension(
     Flex,
     NdArray: cfg(feature = "ndarray"),

@@ -189,6 +189,9 @@ impl Operators for Flex {
 
     fn affine_weight(input: FloatTensor<Self>, gradient: FloatTensor<Self>) -> FloatTensor<Self> {
         let ([batch, inputs], outputs) = (input.shape().dims(), gradient.shape()[1]);
+        if batch == 0 {
+            return tensor(vec![0.0; inputs * outputs], Shape::new([inputs, outputs]));
+        }
         let result = linear::linear_weight(batch, &Values::of(input), &Values::of(gradient));
         tensor(result, Shape::new([inputs, outputs]))
     }

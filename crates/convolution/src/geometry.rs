@@ -41,6 +41,9 @@ pub struct Geometry {
 
 impl Geometry {
     /// The small size that a convolution of the large size gives, or `None` where the kernel does not fit.
+    ///
+    /// # Panics
+    /// If a kernel or a stride is 0.
     pub fn convolved(
         large: [usize; 3],
         kernel: [usize; 3],
@@ -50,6 +53,10 @@ impl Geometry {
     ) -> Option<[usize; 3]> {
         let mut small = [0; 3];
         for axis in 0..3 {
+            assert!(
+                kernel[axis] > 0 && stride[axis] > 0,
+                "kernel {kernel:?} and stride {stride:?} must be at least 1"
+            );
             let reach = dilation[axis] * (kernel[axis] - 1) + 1;
             small[axis] = (large[axis] + padding[axis].0 + padding[axis].1).checked_sub(reach)?
                 / stride[axis]
@@ -59,6 +66,9 @@ impl Geometry {
     }
 
     /// The large size that a transposed convolution of the small size gives, or `None` where nothing is left.
+    ///
+    /// # Panics
+    /// If a kernel is 0.
     pub fn transposed(
         small: [usize; 3],
         kernel: [usize; 3],
@@ -69,6 +79,7 @@ impl Geometry {
     ) -> Option<[usize; 3]> {
         let mut large = [0; 3];
         for axis in 0..3 {
+            assert!(kernel[axis] > 0, "kernel {kernel:?} must be at least 1");
             let reach = dilation[axis] * (kernel[axis] - 1) + 1;
             let full = (small[axis].checked_sub(1)?) * stride[axis] + reach + output_padding[axis];
             large[axis] = full
@@ -80,41 +91,46 @@ impl Geometry {
 
     /// Values of one channel of the large picture.
     pub fn large_plane(&self) -> usize {
-        self.large.iter().product()
+        product(self.large)
     }
 
     /// Values of one channel of the small picture.
     pub fn small_plane(&self) -> usize {
-        self.small.iter().product()
+        product(self.small)
     }
 
     /// Values of the kernel of one pair of channels.
     pub fn taps(&self) -> usize {
-        self.kernel.iter().product()
+        product(self.kernel)
     }
 
     /// Values of the large pictures.
     pub fn large_length(&self) -> usize {
-        self.batch * self.large_channels * self.large_plane()
+        product([self.batch, self.large_channels, self.large_plane()])
     }
 
     /// Values of the small pictures.
     pub fn small_length(&self) -> usize {
-        self.batch * self.small_channels * self.small_plane()
+        product([self.batch, self.small_channels, self.small_plane()])
     }
 
     /// Values of the weight.
     pub fn weight_length(&self) -> usize {
-        self.small_channels * (self.large_channels / self.groups) * self.taps()
+        product([
+            self.small_channels,
+            self.large_channels / self.groups,
+            self.taps(),
+        ])
     }
 
     /// Multiplications of one pass, not counting those with padding as fewer.
     pub fn multiplications(&self) -> usize {
-        self.batch * self.small_plane() * self.weight_length()
+        product([self.batch, self.small_plane(), self.weight_length()])
     }
 
     /// # Panics
-    /// If the sizes contradict each other: that is a mistake in the calling code, never in a user's file.
+    /// If the sizes contradict each other, or a picture with its padding is larger than memory can be: that
+    /// is a mistake in the calling code, never in a user's file.
     pub(crate) fn check(&self) {
         let Self {
             groups,
@@ -141,12 +157,12 @@ impl Geometry {
         );
         for axis in 0..3 {
             // The last value of the small picture must read inside the padded large one.
-            let last =
-                (self.small[axis].max(1) - 1) * stride[axis] + dilation[axis] * (kernel[axis] - 1);
+            let steps = product([self.small[axis].max(1) - 1, stride[axis]]);
+            let last = sum([steps, product([dilation[axis], kernel[axis] - 1])]);
             assert!(
                 self.small[axis] > 0
                     && self.large[axis] > 0
-                    && last < self.large[axis] + self.padding[axis].0 + self.padding[axis].1,
+                    && last < sum([self.large[axis], self.padding[axis].0, self.padding[axis].1]),
                 "a kernel of {kernel:?} (stride {stride:?}, padding {:?}, dilation {dilation:?}) does not \
                  lead from {:?} to {:?}",
                 self.padding,
@@ -154,5 +170,34 @@ impl Geometry {
                 self.small
             );
         }
+        // The places in the padded pictures, too, must be numbers: their lengths with generous edges.
+        let edge = |axis: usize| {
+            let (before, after) = self.padding[axis];
+            let reach = product([kernel[axis], dilation[axis]]);
+            sum([before, after, reach, stride[axis]])
+        };
+        let largest = |size: [usize; 3]| -> usize {
+            product([0, 1, 2].map(|axis| sum([size[axis], edge(axis)])))
+        };
+        product([self.batch, self.large_channels, largest(self.large)]);
+        product([self.batch, self.small_channels, largest(self.small)]);
     }
+}
+
+/// # Panics
+/// Where the product is too large for a length: every bound that the kernels rely on would be wrong.
+fn product<const N: usize>(sizes: [usize; N]) -> usize {
+    sizes
+        .iter()
+        .try_fold(1_usize, |product, size| product.checked_mul(*size))
+        .unwrap_or_else(|| panic!("the sizes {sizes:?} are beyond any memory"))
+}
+
+/// # Panics
+/// As [`product`].
+fn sum<const N: usize>(sizes: [usize; N]) -> usize {
+    sizes
+        .iter()
+        .try_fold(0_usize, |sum, size| sum.checked_add(*size))
+        .unwrap_or_else(|| panic!("the sizes {sizes:?} are beyond any memory"))
 }

@@ -156,12 +156,9 @@ impl Correlation<'_> {
         }
         // SAFETY: all reads and writes lie in the shapes that the caller promised.
         unsafe {
+            // From zero, and added to the results at the end: one sum over all pixels of a batch would lose its
+            // last places as it grows.
             let mut sums = [[machine.splat_f32s(0.0); VECTORS]; ROWS];
-            each! { ROW < ROWS => {
-                each! { VECTOR < VECTORS => {
-                    sums[ROW][VECTOR] = load(machine, self.results.add(ROW * self.width + VECTOR * M::F32_LANES));
-                } }
-            } }
             let mut sources = [self.source; ROWS];
             for (source, tap) in sources.iter_mut().zip(self.taps) {
                 *source = self.source.add(*tap);
@@ -184,7 +181,9 @@ impl Correlation<'_> {
             }
             each! { ROW < ROWS => {
                 each! { VECTOR < VECTORS => {
-                    store(machine, self.results.add(ROW * self.width + VECTOR * M::F32_LANES), sums[ROW][VECTOR]);
+                    let results = self.results.add(ROW * self.width + VECTOR * M::F32_LANES);
+                    let sum = machine.add_f32s(load(machine, results), sums[ROW][VECTOR]);
+                    store(machine, results, sum);
                 } }
             } }
         }

@@ -20,8 +20,11 @@ fn product(
     start: Option<&[f32]>,
     activation: Activation,
 ) -> Vec<f32> {
+    if rows == 0 || columns == 0 {
+        return Vec::new();
+    }
     let level = Level::current();
-    let depth = right.len() / columns.max(1);
+    let depth = right.len() / columns;
     let mut result = unwritten(rows * columns);
     let [row_step, depth_step] = steps;
     let places = Places {
@@ -93,7 +96,10 @@ pub fn linear(
     outputs: usize,
     activation: Activation,
 ) -> Vec<f32> {
-    let inputs = weight.len() / outputs.max(1);
+    if outputs == 0 {
+        return Vec::new();
+    }
+    let inputs = weight.len() / outputs;
     check("weight", weight, inputs * outputs);
     check("input", input, batch * inputs);
     if let Some(bias) = bias {

@@ -239,6 +239,16 @@ mod cycles {
     pub(super) const FAR: usize = 4;
 }
 
+/// Whether the pictures can be read where they are: nothing is to be added around them, and every row of
+/// results consists of pieces that are read without a vector reaching over the end.
+fn can_stay(products: &[Product<'_>], pictures: Pictures<'_>) -> bool {
+    let is_even = |product: &Product<'_>| {
+        let size = product.pixels.size;
+        size[2].is_multiple_of(4) || size == [1; 3]
+    };
+    pictures.padded.is_plain() && products.iter().all(is_even)
+}
+
 impl Division {
     /// The division that should end first.
     fn of(products: &[Product<'_>], pictures: Pictures<'_>, shape: (usize, usize)) -> Self {
@@ -272,7 +282,7 @@ impl Division {
             }
         }
         let mut tiles = Vec::new();
-        let mut total = match pictures.can_stay() {
+        let mut total = match can_stay(products, pictures) {
             true => 0,
             false => pictures.batch * pictures.padded.image() * cycles::FAR / threads,
         };
@@ -333,7 +343,7 @@ pub(crate) unsafe fn write_all(
         }
         Division::Tiles(tiles) => {
             let copy;
-            let source = if pictures.can_stay() {
+            let source = if can_stay(products, pictures) {
                 pictures.values
             } else {
                 copy = pictures.padded.copy(pictures.batch, pictures.values);
@@ -781,5 +791,60 @@ impl<'a> Finish<'a> {
                 *value = kind.value(*value);
             }
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::picture::Padded;
+
+    #[test]
+    fn pictures_are_copied_where_a_vector_would_reach_over_their_end() {
+        let weights = Packed::all(
+            Level::Scalar,
+            &[1.0; 9],
+            Places {
+                channels: 1,
+                rows: 1,
+                base: 0,
+                channel_step: 9,
+                row_step: 0,
+            },
+            &[(0..9).collect()],
+        );
+        let padded = Padded::new(1, [1, 8, 8], [0; 3], [1, 8, 8], 1);
+        let values = vec![0.0; 64];
+        let pictures = Pictures {
+            padded: &padded,
+            batch: 1,
+            values: &values,
+        };
+        let stays = |width: usize| {
+            let product = Product {
+                weights: &weights[0],
+                taps: &[],
+                pixels: Pixels {
+                    batch: 1,
+                    size: [1, 6, width],
+                    source_image: 64,
+                    source_base: 0,
+                    source_step: [64, 8, 1],
+                    target_image: 6 * width,
+                    target_base: 0,
+                    target_step: [0, width, 1],
+                },
+                target_plane: 6 * width,
+                start: None,
+                finish: Finish {
+                    scale: None,
+                    shift: None,
+                    activation: Activation::Identity,
+                },
+            };
+            can_stay(&[product], pictures)
+        };
+        assert!(stays(4), "rows of whole pieces");
+        assert!(!stays(6), "the last row's vector ends behind the picture");
     }
 }

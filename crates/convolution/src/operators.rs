@@ -16,7 +16,8 @@ use crate::workspace::Shared;
 #[expect(clippy::uninit_vec, reason = "zeroing costs as much as some operators")]
 pub(crate) fn unwritten(length: usize) -> Vec<f32> {
     let mut values = Vec::with_capacity(length);
-    // SAFETY: every caller writes all of the values before it reads any.
+    // SAFETY: the room is there, every pattern of bits is an f32, and every caller writes all of the values
+    // before it reads any. (The letter of `set_len` wants them written before.)
     unsafe { values.set_len(length) };
     values
 }
@@ -288,7 +289,10 @@ struct Tap {
 
 /// Whether the kernel covers the large picture once: first layers of generators, last ones of discriminators.
 fn is_whole(geometry: &Geometry) -> bool {
-    geometry.groups == 1
+    // Empty pictures go the general way, which knows the size of its result without them.
+    let is_any = geometry.batch > 0 && geometry.large_channels > 0 && geometry.small_channels > 0;
+    is_any
+        && geometry.groups == 1
         && geometry.small == [1; 3]
         && geometry.large == geometry.kernel
         && geometry.dilation == [1; 3]

@@ -65,7 +65,7 @@ impl Padded {
     }
 
     /// Whether a picture as it is already lies this way.
-    fn is_plain(&self) -> bool {
+    pub(crate) fn is_plain(&self) -> bool {
         self.size == self.full && self.before == [0; 3] && self.phases == 1
     }
 
@@ -219,13 +219,6 @@ impl<'a> Pictures<'a> {
     pub(crate) fn part(&self, images: std::ops::Range<usize>) -> &'a [f32] {
         let size = self.padded.channels * self.padded.size.iter().product::<usize>();
         &self.values[images.start * size..images.end * size]
-    }
-
-    /// Whether the pictures can be read as they are: nothing is to be added, and their rows consist of
-    /// pieces that are read without a vector reaching over the end.
-    pub(crate) fn can_stay(&self) -> bool {
-        let padded = self.padded;
-        padded.is_plain() && (padded.size[2].is_multiple_of(4) || padded.size == [1; 3])
     }
 
     /// The values of some channels of one picture, as they are.

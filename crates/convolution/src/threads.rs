@@ -26,46 +26,64 @@ pub fn take_part(threads: usize) {
         pool = pool.use_current_thread();
     }
     // The only error is that the pool stands already.
-    let _ = pool.build_global();
+    if pool.build_global().is_ok() {
+        OTHERS.store(threads - 1, Ordering::Relaxed);
+    }
 }
+
+/// Threads of the global pool beside the one that took part; 0 where nobody did.
+static OTHERS: AtomicUsize = AtomicUsize::new(0);
 
 /// How long a thread looks for the next operator's work before it sleeps: longer than the pauses between
 /// the steps of a training. A sleeping thread may take as long as this to come back, because it wakes up
 /// on the core of the one that called it.
 const AWAKE: Duration = Duration::from_millis(2);
 
+/// After this time a thread stops looking in any case and is asked anew: where it looks, it may stand in
+/// the way of something else that its thread was waiting for.
+const TURN: Duration = Duration::from_millis(4);
+
 /// When an operator last began or ended, in nanoseconds since `START`.
 static LATEST: AtomicU64 = AtomicU64::new(0);
 static START: LazyLock<Instant> = LazyLock::new(Instant::now);
 
-/// Threads that look for work between two operators.
+/// Threads that were asked to look and have not ended.
 static LOOKING: AtomicUsize = AtomicUsize::new(0);
 
 fn now() -> u64 {
     START.elapsed().as_nanos() as u64
 }
 
-/// Keeps the other threads awake for a moment, since another operator will follow: called when one begins
-/// and when it ends.
+/// Keeps the pool's other threads awake for a moment, since another operator will follow: called when one
+/// begins and when it ends. Only for operators that the thread calls that took part.
 ///
 /// rayon's threads sleep as soon as nothing is left to do, and waking one takes longer than a layer of
 /// a small network. So each is given something to do: to look for work.
 pub(crate) fn stay_awake() {
-    LATEST.store(now(), Ordering::Relaxed);
-    let others = rayon::current_num_threads() - 1;
-    while LOOKING.load(Ordering::Relaxed) < others {
-        LOOKING.fetch_add(1, Ordering::Relaxed);
-        rayon::spawn(|| {
-            // The first thread of the pool may be the caller itself, who has better things to do.
-            while rayon::current_thread_index() != Some(0)
-                && now().saturating_sub(LATEST.load(Ordering::Relaxed)) < AWAKE.as_nanos() as u64
-            {
-                if rayon::yield_now() == Some(rayon::Yield::Idle) {
-                    // Whoever else wants this core, a loader of data for instance, goes first.
-                    std::thread::yield_now();
-                }
-            }
-            LOOKING.fetch_sub(1, Ordering::Relaxed);
-        });
+    let others = OTHERS.load(Ordering::Relaxed);
+    if others == 0 || rayon::current_thread_index() != Some(0) {
+        return;
     }
+    LATEST.store(now(), Ordering::Relaxed);
+    if LOOKING.load(Ordering::Relaxed) > 0 {
+        return;
+    }
+    LOOKING.store(others, Ordering::Relaxed);
+    rayon::spawn_broadcast(|context| {
+        // The first thread is the caller itself, who has better things to do.
+        if context.index() == 0 {
+            return;
+        }
+        let begin = now();
+        let is_soon = |since: u64, span: Duration| {
+            now().saturating_sub(since) < u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)
+        };
+        while is_soon(LATEST.load(Ordering::Relaxed), AWAKE) && is_soon(begin, TURN) {
+            if rayon::yield_now() == Some(rayon::Yield::Idle) {
+                // Whoever else wants this core, a loader of data for instance, goes first.
+                std::thread::yield_now();
+            }
+        }
+        LOOKING.fetch_sub(1, Ordering::Relaxed);
+    });
 }

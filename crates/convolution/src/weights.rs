@@ -225,12 +225,18 @@ impl Work for Task<'_> {
             .collect();
         let rows = taps.len().next_multiple_of(M::TAPS);
         let width: usize = bands.iter().map(|band| band.width).sum();
-        // So many pictures that their planes stay near.
+        let each = sum.pixels.each();
+        // The sums are divided by the geometry alone, so that they do not depend on the number of threads:
+        // pieces of a picture, or some whole ones. The task lays out so many at once that they stay near.
+        let (pieces, whole) = match each.div_ceil(PIXELS) {
+            1 => (1, (PIXELS / each).max(1)),
+            pieces => (pieces, 1),
+        };
         let together = (NEAR / image.max(1)).clamp(1, batch.max(1));
+        let together = together.next_multiple_of(whole);
         let mut scratch = Workspace::of_thread(rows * width + together * image);
         let (sums, near) = scratch.split_at_mut(rows * width);
         sums.fill(0.0);
-        let each = sum.pixels.each();
         let pixels = Pixels {
             source_image: image,
             source_base: 0,
@@ -242,8 +248,14 @@ impl Work for Task<'_> {
             for (number, near) in images.clone().zip(near.chunks_exact_mut(image)) {
                 padded.copy_planes(near, sum.pictures.planes(number, large.clone()));
             }
-            for start in (images.start * each..images.end * each).step_by(PIXELS) {
-                let end = (start + PIXELS).min(images.end * each);
+            let step = whole * each.div_ceil(pieces);
+            let starts = images.clone().step_by(whole).flat_map(|image| {
+                let end = (image + whole).min(images.end) * each;
+                (image * each..end)
+                    .step_by(step)
+                    .map(move |start| (start, (start + step).min(end)))
+            });
+            for (start, end) in starts {
                 pixels.runs(start, end - start, &mut runs);
                 for run in &mut runs {
                     run.source -= images.start * image;

@@ -361,6 +361,11 @@ fn activations_are_exact_to_the_last_places_and_keep_what_is_no_number() {
             assert!(ours.abs() <= 1.0, "{kind:?} of {input} is {ours}");
         }
     }
+    let far = Tensor::<1>::from_data([f32::NEG_INFINITY, f32::INFINITY], &device);
+    assert_eq!(
+        values(activation(far, Activation::RELU)),
+        [0.0, f32::INFINITY]
+    );
     for kind in ACTIVATIONS {
         let nothing = Tensor::<1>::from_data([f32::NAN], &device);
         assert!(

@@ -342,3 +342,78 @@ fn gradients_of_normalisations_and_activations_are_finite_differences() {
         }
     }
 }
+
+#[test]
+fn long_sums_keep_their_last_places() {
+    let geometry = Geometry {
+        batch: 128,
+        large_channels: 1,
+        small_channels: 1,
+        large: [1, 32, 32],
+        small: [1, 32, 32],
+        kernel: [1; 3],
+        stride: [1; 3],
+        padding: [(0, 0); 3],
+        dilation: [1; 3],
+        groups: 1,
+    };
+    let large = vec![0.1; geometry.large_length()];
+    let small = vec![1.0; geometry.small_length()];
+    let sum = f64::from(weight_gradient(&geometry, &large, &small)[0]);
+    let exact = f64::from(0.1_f32) * large.len() as f64;
+    assert!(
+        (sum - exact).abs() < 1e-5 * exact,
+        "{sum} instead of {exact}"
+    );
+}
+
+#[test]
+fn nothing_gives_nothing() {
+    let linear = |batch, inputs, outputs| {
+        let (input, weight) = (vec![1.0; batch * inputs], vec![1.0; inputs * outputs]);
+        let (bias, kind) = (vec![2.0; outputs], Activation::Identity);
+        convolution::linear(batch, &input, &weight, Some(&bias), outputs, kind)
+    };
+    assert_eq!(linear(3, 0, 2), [2.0; 6]);
+    assert!(linear(0, 2, 2).is_empty());
+    assert!(linear(3, 2, 0).is_empty());
+    for (batch, from, to) in [(0, 2, 3), (2, 0, 3), (2, 2, 0)] {
+        let geometry = Geometry {
+            batch,
+            large_channels: from,
+            small_channels: to,
+            large: [1, 4, 4],
+            small: [1; 3],
+            kernel: [1, 4, 4],
+            stride: [1; 3],
+            padding: [(0, 0); 3],
+            dilation: [1; 3],
+            groups: 1,
+        };
+        let large = vec![1.0; geometry.large_length()];
+        let small = vec![1.0; geometry.small_length()];
+        let weight = vec![1.0; geometry.weight_length()];
+        let is_zero = |values: Vec<f32>| values.iter().all(|value| *value == 0.0);
+        assert!(is_zero(convolve(&geometry, &large, &weight, None)));
+        assert!(is_zero(transpose(&geometry, &small, &weight, None)));
+        assert!(is_zero(weight_gradient(&geometry, &large, &small)));
+    }
+}
+
+#[test]
+fn sizes_beyond_memory_are_refused_and_not_wrapped() {
+    let geometry = Geometry {
+        batch: 1,
+        large_channels: 64,
+        small_channels: 64,
+        large: [1 << 32, 1 << 32, 4],
+        small: [1, 4096, 4],
+        kernel: [1; 3],
+        stride: [1; 3],
+        padding: [(0, 0); 3],
+        dilation: [1; 3],
+        groups: 1,
+    };
+    let refused = std::panic::catch_unwind(|| convolve(&geometry, &[], &[0.0; 4096], None));
+    assert!(refused.is_err());
+}

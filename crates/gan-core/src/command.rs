@@ -18,7 +18,7 @@ use std::process::ExitCode;
 
 /// The exit codes, for the end of `--help`.
 pub const EXIT_CODES: &str = "Exit codes: 0 done, 1 other failure, 2 wrong flag or configuration, \
-    3 bad data file, 4 bad checkpoint, 6 disk, 7 diverged (a value was not finite), \
+    3 bad data file, 4 bad checkpoint, 5 failed download, 6 disk, 7 diverged (a value was not finite), \
     130 stopped by Ctrl-C after saving a checkpoint.";
 
 /// Runs a binary: parses the command line with underscores as good as hyphens, prints an error on

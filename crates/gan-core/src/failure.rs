@@ -14,6 +14,9 @@ pub enum Kind {
     /// A checkpoint is missing, damaged or of another model: exit code 4.
     #[error("checkpoint")]
     Checkpoint,
+    /// A download failed, or gave another file than the one meant: exit code 5.
+    #[error("download")]
+    Download,
     /// Reading or writing failed for a reason outside the file's content: exit code 6.
     #[error("input/output")]
     Disk,
@@ -32,6 +35,7 @@ impl Kind {
             Self::Usage => 2,
             Self::Data => 3,
             Self::Checkpoint => 4,
+            Self::Download => 5,
             Self::Disk => 6,
             Self::Diverged => 7,
             Self::Interrupted => 130,

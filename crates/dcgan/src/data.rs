@@ -4,12 +4,15 @@ use crate::config::Config;
 use crate::faces;
 use anyhow::Result;
 use gan_core::checkpoint::sha256;
-use gan_core::failure::{Kind, failure};
+use gan_core::dataset::{Datasets, Known, KnownFile};
+use gan_core::failure::{Kind, at_path, failure};
+use gan_core::folder::Inspection;
+use gan_core::idx;
+use gan_core::images::{self, Broken, Files, MOST_BROKEN};
 use gan_core::random::{Orders, Stream};
 use gan_core::stage::Source;
-use gan_core::{idx, images};
 use image::RgbImage;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// Pictures of the procedural stand-in.
 pub const PROCEDURAL_COUNT: usize = 2000;
@@ -20,9 +23,6 @@ pub const PROCEDURAL: &str = "drawn cartoon faces, not photographs and not anime
 /// Decoded pictures up to this many bytes stay in memory; beyond, each is decoded when it is needed.
 const MEMORY_BYTES: usize = 2 << 30;
 
-/// Share of unreadable pictures above which training does not start.
-const MOST_BROKEN: f64 = 0.1;
-
 /// Pictures of a folder, in an order that is a pure function of (seed, epoch).
 #[derive(Debug)]
 pub struct Data {
@@ -31,6 +31,8 @@ pub struct Data {
     fingerprint: String,
     /// Files that could not be read, with the reason; they are left out.
     pub broken: Vec<String>,
+    /// Of files that are read while training goes on: those that could not be.
+    found_broken: Broken,
     orders: Orders,
 }
 
@@ -38,7 +40,7 @@ pub struct Data {
 enum Store {
     /// `channels * side * side` bytes a picture, planar.
     Memory(Vec<Vec<u8>>),
-    Files(Vec<PathBuf>),
+    Files(Files),
 }
 
 impl Store {
@@ -56,6 +58,10 @@ impl Data {
     /// # Errors
     /// [`Kind::Data`] when there are no pictures, fewer than a batch, or too many broken ones.
     pub fn open(config: &Config) -> Result<Self> {
+        Self::open_within(config, MEMORY_BYTES)
+    }
+
+    fn open_within(config: &Config, memory: usize) -> Result<Self> {
         let folder = &config.training.data;
         let mut broken = Vec::new();
         let store = if folder.is_empty() {
@@ -68,8 +74,14 @@ impl Data {
             }
             let files = images::list(place)?;
             let bytes = config.channels * config.image_size * config.image_size;
-            if files.len().saturating_mul(bytes) <= MEMORY_BYTES {
-                Store::Memory(decode_all(&files, config, &mut broken))
+            if files.len().saturating_mul(bytes) <= memory {
+                let decoded = files.map(|file| decode(file, config));
+                let keep = |result: Result<Vec<u8>>| {
+                    result
+                        .map_err(|error| broken.push(format!("{error:#}")))
+                        .ok()
+                };
+                Store::Memory(decoded.into_iter().filter_map(keep).collect())
             } else {
                 Store::Files(files)
             }
@@ -80,10 +92,11 @@ impl Data {
     fn new(store: Store, config: &Config, broken: Vec<String>) -> Result<Self> {
         let count = store.len();
         let data = Self {
-            fingerprint: fingerprint(&store, &config.training.data),
+            fingerprint: fingerprint(&store),
             store,
             config: config.clone(),
             broken,
+            found_broken: Broken::new(count),
             orders: Orders::new(config.training.seed, count),
         };
         data.check(&config.training.data)?;
@@ -125,13 +138,34 @@ impl Data {
     fn picture(&self, index: usize) -> Result<std::borrow::Cow<'_, [u8]>> {
         match &self.store {
             Store::Memory(pictures) => Ok(pictures[index].as_slice().into()),
-            Store::Files(files) => Ok(decode(&files[index], &self.config)?.into()),
+            Store::Files(files) => Ok(self.read(files, index)?.into()),
         }
+    }
+
+    /// Picture `index`, or the next one that can be read.
+    fn read(&self, files: &Files, index: usize) -> Result<Vec<u8>> {
+        let count = files.len();
+        for index in (index..count).chain(0..index) {
+            if self.found_broken.knows(index) {
+                continue;
+            }
+            match decode(&files.path(index), &self.config) {
+                Ok(bytes) => return Ok(bytes),
+                Err(error) => self.found_broken.note(index, &error)?,
+            }
+        }
+        Err(failure(
+            Kind::Data,
+            format!(
+                "no picture under {} can be read any more",
+                files.folder().display()
+            ),
+        ))
     }
 }
 
 /// What the pictures are: a sum over decoded ones, or over names and sizes of files.
-fn fingerprint(store: &Store, folder: &str) -> String {
+fn fingerprint(store: &Store) -> String {
     match store {
         Store::Memory(pictures) => {
             format!(
@@ -142,15 +176,95 @@ fn fingerprint(store: &Store, folder: &str) -> String {
         }
         Store::Files(files) => {
             let mut names = String::new();
-            for file in files {
-                let bytes = file.metadata().map_or(0, |data| data.len());
-                let name = file.strip_prefix(folder).unwrap_or(file);
-                names.push_str(&format!("{} {bytes}\n", name.display()));
+            for index in 0..files.len() {
+                let bytes = files.path(index).metadata().map_or(0, |data| data.len());
+                names.push_str(&format!("{} {bytes}\n", files.name(index).display()));
             }
             let sum = sha256(names.as_bytes());
             format!("{} files, sha256 of names and sizes {sum}", files.len())
         }
     }
+}
+
+/// Side of the stand-in's files in pixels, that of the anime faces of chapter 4 as they are collected.
+const PROCEDURAL_SIDE: u32 = 96;
+
+/// What `data` does for this architecture.
+pub const DATASETS: Datasets = Datasets {
+    word: "dcgan",
+    known: &[Known {
+        name: "celeba",
+        about: "202,599 aligned faces, 178 x 218, 1.4 GB, for non-commercial research",
+        page: "get img_align_celeba.zip from the Google Drive of \
+               http://mmlab.ie.cuhk.edu.hk/projects/CelebA.html (img, Align&Cropped Images)",
+        files: &[KnownFile {
+            name: "img_align_celeba.zip",
+            mirrors: &[
+                "https://drive.usercontent.google.com/download?id=0B7EVK8r0v71pZjFTYXZWM3FlRnM&export=download&confirm=t",
+            ],
+            sha256: None,
+            bytes: None,
+            most_bytes: 2 << 30,
+        }],
+    }],
+    procedural: write_procedural,
+    procedural_count: PROCEDURAL_COUNT,
+    procedural_about: PROCEDURAL,
+    suggest,
+};
+
+fn write_procedural(folder: &Path, count: usize) -> Result<()> {
+    let folder = folder.join("faces");
+    std::fs::create_dir_all(&folder)
+        .map_err(|error| at_path(Kind::Disk, "create", &folder, &error))?;
+    for number in 0..count as u64 {
+        let face = faces::face(PROCEDURAL_SIDE, &mut Stream::new(0, "face", number));
+        let path = folder.join(format!("{number:06}.jpg"));
+        let write = || -> Result<(), image::ImageError> {
+            let file = std::io::BufWriter::new(std::fs::File::create(&path)?);
+            image::codecs::jpeg::JpegEncoder::new_with_quality(file, 95).encode_image(&face)
+        };
+        write().map_err(|error| {
+            failure(
+                Kind::Disk,
+                format!("cannot write {}: {error}", path.display()),
+            )
+        })?;
+    }
+    Ok(())
+}
+
+/// The flags that suit a folder of pictures.
+fn suggest(found: &Inspection) -> Vec<String> {
+    let mut lines = Vec::new();
+    let shortest = found.shortest_side();
+    let size = [128, 64, 32].into_iter().find(|size| *size <= shortest);
+    lines.push(match size {
+        Some(size) if size < 64 => {
+            format!("--image-size {size}: the shortest side has {shortest} pixels")
+        }
+        Some(64) => format!("--image-size 64: the shortest side has {shortest} pixels"),
+        Some(size) => format!("--image-size 64 or {size}: the shortest side has {shortest} pixels"),
+        None => format!("a shortest side of {shortest} pixels is enlarged to --image-size"),
+    });
+    if found.is_grey() {
+        lines.push("--channels 1: no picture has colours".to_owned());
+    }
+    if found.readable < 128 {
+        lines.push(format!("--batch-size at most {}", found.readable));
+    }
+    if found.readable < 5000 {
+        lines.push(format!(
+            "--augment color-translation: {} pictures are few, and would be learned by heart",
+            found.readable
+        ));
+    }
+    if !found.duplicates.is_empty() {
+        lines.push(
+            "dcgan data prepare --dedupe -i FOLDER -o NEW leaves the duplicates out".to_owned(),
+        );
+    }
+    lines
 }
 
 fn procedural(config: &Config) -> Vec<Vec<u8>> {
@@ -177,38 +291,6 @@ pub(crate) fn from_idx(pictures: &idx::Pictures, config: &Config) -> Vec<Vec<u8>
                 &images::square(&picture, config.image_size as u32),
                 config.channels,
             )
-        })
-        .collect()
-}
-
-fn decode_all(files: &[PathBuf], config: &Config, broken: &mut Vec<String>) -> Vec<Vec<u8>> {
-    let threads = std::thread::available_parallelism().map_or(1, |count| count.get());
-    let mut decoded: Vec<Result<Vec<u8>>> = Vec::with_capacity(files.len());
-    std::thread::scope(|scope| {
-        let workers: Vec<_> = files
-            .chunks(files.len().div_ceil(threads))
-            .map(|chunk| {
-                scope.spawn(move || {
-                    chunk
-                        .iter()
-                        .map(|file| decode(file, config))
-                        .collect::<Vec<_>>()
-                })
-            })
-            .collect();
-        for worker in workers {
-            match worker.join() {
-                Ok(results) => decoded.extend(results),
-                Err(panic) => std::panic::resume_unwind(panic),
-            }
-        }
-    });
-    decoded
-        .into_iter()
-        .filter_map(|result| {
-            result
-                .map_err(|error| broken.push(format!("{error:#}")))
-                .ok()
         })
         .collect()
 }
@@ -252,6 +334,10 @@ impl Source for Data {
         self.fingerprint.clone()
     }
 
+    fn warning(&self) -> Option<String> {
+        self.found_broken.untold()
+    }
+
     fn batch(&self, epoch: u64, index: usize) -> Result<Batch> {
         let count = self.config.training.batch_size;
         let side = self.config.image_size;
@@ -279,5 +365,56 @@ impl Source for Data {
             }
         }
         Ok(batch)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(folder: &Path) -> Config {
+        let mut config = Config {
+            image_size: 32,
+            ..Config::default()
+        };
+        config.training.data = folder.display().to_string();
+        config.training.batch_size = 5;
+        config
+    }
+
+    #[test]
+    fn pictures_that_break_while_training_goes_on_are_passed_over_until_they_are_too_many() {
+        let folder = tempfile::tempdir().unwrap();
+        write_procedural(folder.path(), 20).unwrap();
+        let config = config(folder.path());
+        let place = |number: u64| folder.path().join(format!("faces/{number:06}.jpg"));
+        let data = Data::open_within(&config, 0).unwrap();
+        let whole: Vec<_> = (0..4).map(|index| data.batch(0, index).unwrap()).collect();
+        assert_eq!(data.warning(), None);
+        assert_eq!(
+            whole,
+            (0..4)
+                .map(|index| Data::open(&config).unwrap().batch(0, index).unwrap())
+                .collect::<Vec<_>>(),
+            "the same pictures from memory and from files"
+        );
+
+        std::fs::write(place(7), "<html>").unwrap();
+        std::fs::remove_file(place(8)).unwrap();
+        let pass = |data: &Data| -> Result<Vec<Batch>> {
+            (0..4).map(|index| data.batch(0, index)).collect()
+        };
+        let others = pass(&data).unwrap();
+        assert_ne!(others, whole);
+        let warning = data.warning().unwrap();
+        assert!(warning.starts_with("2 of 20 pictures"), "{warning}");
+        assert!(
+            warning.contains("00000") && data.warning().is_none(),
+            "said once"
+        );
+        std::fs::write(place(9), "").unwrap();
+        let error = pass(&Data::open_within(&config, 0).unwrap()).unwrap_err();
+        assert!(error.to_string().contains("could not be read"), "{error:#}");
+        assert_eq!(gan_core::failure::exit_code(&error), 3);
     }
 }

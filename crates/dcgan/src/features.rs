@@ -88,14 +88,15 @@ fn read_idx(folder: &Path, prefix: &str, config: &Config) -> Result<Labelled> {
 fn read_folders(folder: &Path, config: &Config) -> Result<Labelled> {
     let files = images::list(folder)?;
     let class = |file: &Path| {
-        let relative = file.strip_prefix(folder).unwrap_or(file);
-        let first = relative.components().next();
-        let is_nested = relative.components().count() > 1;
+        let first = file.components().next();
+        let is_nested = file.components().count() > 1;
         first
             .filter(|_| is_nested)
             .map(|name| name.as_os_str().to_owned())
     };
-    let mut classes: Vec<_> = files.iter().filter_map(|file| class(file)).collect();
+    let mut classes: Vec<_> = (0..files.len())
+        .filter_map(|index| class(files.name(index)))
+        .collect();
     classes.sort();
     classes.dedup();
     if classes.len() > 256 {
@@ -113,9 +114,10 @@ fn read_folders(folder: &Path, config: &Config) -> Result<Labelled> {
         labels: Vec::new(),
     };
     for place in Stream::new(0, "features", 0).permutation(files.len()) {
-        let file = &files[place as usize];
-        let label = class(file).and_then(|class| classes.binary_search(&class).ok());
-        all.pictures.push(crate::data::decode(file, config)?);
+        let place = place as usize;
+        let label = class(files.name(place)).and_then(|class| classes.binary_search(&class).ok());
+        all.pictures
+            .push(crate::data::decode(&files.path(place), config)?);
         all.labels.push(label.unwrap_or(0) as u8);
     }
     Ok(all)

@@ -1,6 +1,6 @@
 //! The `dcgan` binary.
 
-use dcgan::{config::Flags, features, generate, train};
+use dcgan::{config::Flags, data, features, generate, train};
 use gan_core::command::{self, *};
 use std::process::ExitCode;
 
@@ -17,13 +17,9 @@ enum Dcgan {
     Interpolate(InterpolateCommand),
     /// Write the discriminator's pooled activations, or compare a linear classifier on them.
     Features(features::FeaturesCommand),
-    /// Describe a checkpoint.
-    Info(InfoCommand),
-    /// Write weights as safetensors with PyTorch's names.
-    Export(ExportCommand),
-    /// List runs, or free disk space.
-    #[command(subcommand)]
-    Runs(RunsCommand),
+    /// Data, weights, devices, checkpoints and runs.
+    #[command(flatten)]
+    Shared(SharedCommand),
 }
 
 fn main() -> ExitCode {
@@ -32,8 +28,6 @@ fn main() -> ExitCode {
         Dcgan::Generate(command) => generate::generate(&command),
         Dcgan::Interpolate(command) => generate::interpolate(&command),
         Dcgan::Features(command) => features::features(&command),
-        Dcgan::Info(command) => command.print("dcgan", &[train::STAGE]),
-        Dcgan::Export(command) => command.write("dcgan", &[train::STAGE]),
-        Dcgan::Runs(command) => command.print("dcgan"),
+        Dcgan::Shared(command) => command.run(&[train::STAGE], &data::DATASETS),
     })
 }

@@ -155,6 +155,24 @@ impl Stage for Gan {
         Ok((vec![panel], Scalars::default()))
     }
 
+    fn activations(&self) -> u64 {
+        let config = &self.config;
+        let (image, base) = (config.image_size as u64, 4);
+        // Twice: what a convolution gives, and what normalisation and activation make of it.
+        let layers = |width: usize| -> u64 {
+            let mut total = 0;
+            let (mut side, mut channels) = (image / 2, width as u64);
+            while side >= base {
+                total += 2 * channels * side * side;
+                (side, channels) = (side / 2, channels * 2);
+            }
+            total
+        };
+        let picture = config.channels as u64 * image * image;
+        // The generator's graph waits while the discriminator sees reals and fakes.
+        layers(config.width_g) + 2 * layers(config.width_d) + 4 * picture
+    }
+
     fn reals(&self, batch: &Batch) -> Option<RgbImage> {
         let size = self.config.channels * self.config.image_size.pow(2);
         let count = (64 * size).min(batch.len());

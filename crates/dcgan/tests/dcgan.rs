@@ -470,3 +470,85 @@ fn wrong_requests_are_answered_with_their_exit_code() {
         "{error}"
     );
 }
+
+#[test]
+fn data_is_written_checked_and_prepared() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = |name: &str| folder.path().join(name).to_string_lossy().into_owned();
+    let (drawn, ready, out) = (text("drawn"), text("ready"), text("runs"));
+    let prepare = ["data", "prepare", "--procedural", "--num", "12"];
+    succeed(BINARY, &[&prepare[..], &["-o", &drawn]].concat());
+    assert!(folder.path().join("drawn/faces/000011.jpg").is_file());
+
+    std::fs::copy(
+        folder.path().join("drawn/faces/000001.jpg"),
+        folder.path().join("drawn/faces/again.jpg"),
+    )
+    .unwrap();
+    std::fs::write(folder.path().join("drawn/faces/page.png"), "<html>").unwrap();
+    let (code, said, _) = contract::call(BINARY, &["data", "check", &drawn]);
+    assert_eq!(code, Some(0));
+    for part in [
+        "PROCEDURAL",
+        "13 readable",
+        "96 x 96: 13",
+        "page.png",
+        "again.jpg =",
+        "--batch-size at most 13",
+    ] {
+        assert!(said.contains(part), "{part} is missing in {said}");
+    }
+    let prepare = [
+        "data", "prepare", "-i", &drawn, "-o", &ready, "--size", "32",
+    ];
+    let said = succeed(
+        BINARY,
+        &[&prepare[..], &["--dedupe", "--split", "0.5"]].concat(),
+    );
+    assert!(
+        said.contains("12 pictures") && said.contains("1 duplicates"),
+        "{said}"
+    );
+    let (code, _, error) = contract::call(BINARY, &prepare);
+    assert_eq!(code, Some(2), "{error}");
+    assert!(error.contains("is there already"), "{error}");
+
+    // The mark goes with the folder: nobody takes it for photographs.
+    let mut command = vec!["train", "--data", &drawn, "--steps", "1", "--out", &out];
+    command.extend(SMALL);
+    let said = succeed(BINARY, &command);
+    let first = said.lines().next().unwrap_or_default();
+    assert!(
+        first.starts_with("PROCEDURAL data: drawn cartoon faces"),
+        "{said}"
+    );
+    assert!(said.contains("parameters: generator"), "{said}");
+    assert!(
+        said.contains("MB of memory") && said.contains("MB of disk"),
+        "{said}"
+    );
+}
+
+#[test]
+fn what_is_unknown_is_named() {
+    for (command, code, part) in [
+        (&["data", "download", "celebb"][..], 2, "celeba"),
+        (&["data", "check", "/no/such/folder"], 3, "/no/such/folder"),
+        (&["data", "prepare", "-o", "x"], 2, "--input"),
+        (&["weights", "download", "horse2zebr"], 2, "horse2zebra"),
+        (&["train", "--device", "vulkan"], 2, "--features vulkan"),
+    ] {
+        let (found, _, error) = contract::call(BINARY, command);
+        assert_eq!(found, Some(code), "{command:?}: {error}");
+        assert!(error.contains(part), "{command:?}: {error}");
+    }
+    let (code, said, _) = contract::call(BINARY, &["devices"]);
+    assert_eq!(code, Some(0));
+    assert!(said.contains("cpu        yes"), "{said}");
+    let (code, said, _) = contract::call(BINARY, &["weights", "list"]);
+    assert_eq!(code, Some(0));
+    assert!(
+        said.contains("inception") && said.contains("6726825d"),
+        "{said}"
+    );
+}

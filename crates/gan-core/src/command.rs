@@ -3,7 +3,9 @@
 use crate::checkpoint::Saved;
 use crate::config::{self, Configuration, Layer};
 use crate::console::{Console, Voice};
+use crate::dataset::{DataCommand, Datasets};
 use crate::failure::{Kind, at_path, exit_code, failure};
+use crate::published::WeightsCommand;
 use crate::random::Prior;
 use crate::run::{self, Run, listen_for_interrupts};
 use crate::stage::{Plan, Source};
@@ -256,7 +258,8 @@ impl<C: Configuration> Launch<C> {
         };
         let mut notes = Vec::new();
         let mut header = String::new();
-        if let Some(what) = procedural {
+        let mark = crate::dataset::procedural_mark(Path::new(&training.data));
+        if let Some(what) = procedural.map(str::to_owned).or(mark) {
             let note = format!("PROCEDURAL data: {what}");
             header = format!("# {note}\n");
             let paper = C::PRESETS.iter().find(|(name, _)| *name == "paper");
@@ -304,6 +307,47 @@ pub fn print(text: &str) {
         let _ = out.write_all(b"\n");
     }
     let _ = out.flush();
+}
+
+/// The verbs that are the same for every architecture.
+#[derive(Debug, Clone, clap::Subcommand)]
+pub enum SharedCommand {
+    /// Fetch a dataset, check one, bring pictures to one shape, or write the procedural stand-in.
+    #[command(subcommand)]
+    Data(DataCommand),
+    /// List published weights of all architectures, or fetch some.
+    #[command(subcommand)]
+    Weights(WeightsCommand),
+    /// Say which devices this program can compute on, and which are here.
+    Devices,
+    /// Describe a checkpoint.
+    Info(InfoCommand),
+    /// Write weights as safetensors with PyTorch's names.
+    Export(ExportCommand),
+    /// List runs, or free disk space.
+    #[command(subcommand)]
+    Runs(RunsCommand),
+}
+
+impl SharedCommand {
+    /// Does what was asked, for an architecture with these stages and datasets.
+    ///
+    /// # Errors
+    /// As each verb.
+    pub fn run(&self, stages: &[&str], datasets: &Datasets) -> Result<()> {
+        let word = datasets.word;
+        match self {
+            Self::Data(command) => command.run(datasets),
+            Self::Weights(command) => command.run(),
+            Self::Devices => {
+                print(&crate::device::table());
+                Ok(())
+            }
+            Self::Info(command) => command.print(word, stages),
+            Self::Export(command) => command.write(word, stages),
+            Self::Runs(command) => command.print(word),
+        }
+    }
 }
 
 /// Where weights come from, for every verb that only reads them.

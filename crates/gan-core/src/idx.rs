@@ -2,7 +2,7 @@
 
 use crate::failure::{Kind, at_path, failure};
 use anyhow::Result;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
 /// Most bytes of pictures that are read into memory.
@@ -85,6 +85,21 @@ impl Pictures {
         }
     }
 
+    /// Writes `prefix`-images-idx3-ubyte.gz and, where there are labels, `prefix`-labels-idx1-ubyte.gz.
+    ///
+    /// # Errors
+    /// [`Kind::Disk`] when a file cannot be written.
+    pub fn write(&self, folder: &Path, prefix: &str) -> Result<()> {
+        let sizes = [self.len(), self.height, self.width];
+        let images = folder.join(format!("{prefix}-images-idx3-ubyte.gz"));
+        write_idx(&images, &sizes, &self.pixels)?;
+        if !self.labels.is_empty() {
+            let labels = folder.join(format!("{prefix}-labels-idx1-ubyte.gz"));
+            write_idx(&labels, &[self.labels.len()], &self.labels)?;
+        }
+        Ok(())
+    }
+
     fn read_files(images: &Path, labels: Option<&Path>) -> Result<Self> {
         let (sizes, pixels) = read_idx(images, 3)?;
         let [count, height, width] = [sizes[0], sizes[1], sizes[2]];
@@ -133,6 +148,21 @@ fn find(folder: &Path, stem: &str, kind: &str) -> Option<PathBuf> {
         }
     }
     None
+}
+
+fn write_idx(path: &Path, sizes: &[usize], body: &[u8]) -> Result<()> {
+    let mut bytes = vec![0, 0, 8, sizes.len() as u8];
+    for size in sizes {
+        bytes.extend((*size as u32).to_be_bytes());
+    }
+    bytes.extend(body);
+    let write = || -> std::io::Result<()> {
+        let file = std::fs::File::create(path)?;
+        let mut packed = flate2::write::GzEncoder::new(file, flate2::Compression::default());
+        packed.write_all(&bytes)?;
+        packed.finish()?.sync_all()
+    };
+    write().map_err(|error| at_path(Kind::Disk, "write", path, &error))
 }
 
 /// Reads an idx file of bytes with `rank` sizes: a big-endian magic 0x000008RR, the sizes, the
@@ -222,7 +252,6 @@ pub fn is_here(place: &Path, prefix: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io::Write;
 
     fn idx(magic: u32, sizes: &[u32], body: &[u8]) -> Vec<u8> {
         let mut bytes = magic.to_be_bytes().to_vec();
@@ -253,6 +282,9 @@ mod tests {
         assert_eq!(read.picture(1), [6, 7, 8, 9, 10, 255]);
         assert_eq!(read.labels, [7, 1]);
         assert!((read.mean()[0] - 3.0 / 255.0).abs() < 1e-12);
+        let copy = tempfile::tempdir().unwrap();
+        read.write(copy.path(), "train").unwrap();
+        assert_eq!(Pictures::read(copy.path(), "train").unwrap(), read);
         write("train-labels.idx1-ubyte", &idx(0x0801, &[3], &[7, 1, 2]));
         let error = Pictures::read(folder.path(), "train")
             .unwrap_err()

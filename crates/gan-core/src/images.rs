@@ -9,35 +9,212 @@ use crate::failure::{Kind, at_path, failure};
 use anyhow::Result;
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageReader, RgbImage};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 /// Largest width and height that is decoded, in pixels.
 const MAX_SIDE: u32 = 20_000;
+/// Most pixels of one picture: a small file can claim many.
+const MAX_PIXELS: u64 = 150_000_000;
 /// Most memory that one picture may take while it is decoded, in bytes.
 const MAX_ALLOCATION: u64 = 512 << 20;
 
 /// File endings that count as pictures.
 const ENDINGS: [&str; 6] = ["png", "jpg", "jpeg", "webp", "bmp", "gif"];
 
+/// Names of files under one folder, in order, without a separate allocation for each: a million of them
+/// take about as many bytes as their names.
+#[derive(Debug, Clone, Default)]
+pub struct Files {
+    folder: PathBuf,
+    names: String,
+    ends: Vec<usize>,
+    /// The few whose names are not Unicode; they come last.
+    odd: Vec<PathBuf>,
+}
+
+impl Files {
+    /// How many.
+    pub fn len(&self) -> usize {
+        self.ends.len() + self.odd.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The folder that they lie under.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// File `index`, from the folder on.
+    ///
+    /// # Panics
+    /// If there are fewer files.
+    pub fn name(&self, index: usize) -> &Path {
+        let Some(end) = self.ends.get(index) else {
+            return &self.odd[index - self.ends.len()];
+        };
+        let start = index.checked_sub(1).map_or(0, |before| self.ends[before]);
+        Path::new(&self.names[start..*end])
+    }
+
+    /// File `index`.
+    ///
+    /// # Panics
+    /// As [`Files::name`].
+    pub fn path(&self, index: usize) -> PathBuf {
+        self.folder.join(self.name(index))
+    }
+
+    fn push(&mut self, name: PathBuf) {
+        match name.to_str() {
+            Some(text) => {
+                self.names.push_str(text);
+                self.ends.push(self.names.len());
+            }
+            None => self.odd.push(name),
+        }
+    }
+
+    fn sorted(mut self) -> Self {
+        let mut order: Vec<usize> = (0..self.ends.len()).collect();
+        order.sort_unstable_by_key(|index| self.name(*index));
+        self.odd.sort();
+        let mut sorted = Self {
+            folder: std::mem::take(&mut self.folder),
+            names: String::with_capacity(self.names.len()),
+            ends: Vec::with_capacity(self.ends.len()),
+            odd: std::mem::take(&mut self.odd),
+        };
+        for index in order {
+            sorted.push(self.name(index).to_owned());
+        }
+        sorted
+    }
+
+    /// Calls `work` for every file on all cores, and gives the results in order.
+    pub fn map<T: Send>(&self, work: impl Fn(&Path) -> T + Sync) -> Vec<T> {
+        let threads = std::thread::available_parallelism().map_or(1, |count| count.get());
+        let share = self.len().div_ceil(threads).max(1);
+        let work = &work;
+        std::thread::scope(|scope| {
+            let workers: Vec<_> = (0..self.len())
+                .step_by(share)
+                .map(|first| {
+                    let part = first..(first + share).min(self.len());
+                    scope.spawn(move || part.map(|index| work(&self.path(index))).collect())
+                })
+                .collect();
+            workers
+                .into_iter()
+                .flat_map(|worker| -> Vec<T> {
+                    match worker.join() {
+                        Ok(results) => results,
+                        Err(panic) => std::panic::resume_unwind(panic),
+                    }
+                })
+                .collect()
+        })
+    }
+}
+
+/// Files that could not be read while training went on: they are passed over, until they are too many.
+#[derive(Debug)]
+pub struct Broken {
+    all: usize,
+    found: Mutex<Found>,
+}
+
+#[derive(Debug, Default)]
+struct Found {
+    indices: BTreeSet<usize>,
+    untold: Vec<String>,
+}
+
+/// Share of unreadable pictures above which training does not start, or stops.
+pub const MOST_BROKEN: f64 = 0.1;
+
+impl Broken {
+    /// Nothing found yet among `all` files.
+    pub fn new(all: usize) -> Self {
+        Self {
+            all,
+            found: Mutex::default(),
+        }
+    }
+
+    /// Whether file `index` is known to be broken.
+    pub fn knows(&self, index: usize) -> bool {
+        self.found().indices.contains(&index)
+    }
+
+    /// Notes that file `index` cannot be read.
+    ///
+    /// # Errors
+    /// [`Kind::Data`] when more than [`MOST_BROKEN`] of all files are broken.
+    pub fn note(&self, index: usize, error: &anyhow::Error) -> Result<()> {
+        let mut found = self.found();
+        if found.indices.insert(index) {
+            found.untold.push(format!("{error:#}"));
+        }
+        let count = found.indices.len();
+        if count as f64 > MOST_BROKEN * self.all as f64 {
+            return Err(failure(
+                Kind::Data,
+                format!(
+                    "{count} of {} pictures could not be read by now, the last: {error:#}",
+                    self.all
+                ),
+            ));
+        }
+        Ok(())
+    }
+
+    /// What was found since the last call, in a line for the console.
+    pub fn untold(&self) -> Option<String> {
+        let mut found = self.found();
+        let untold = std::mem::take(&mut found.untold);
+        let first = untold.first()?;
+        Some(format!(
+            "{} of {} pictures passed over so far, {} of them new: {first}",
+            found.indices.len(),
+            self.all,
+            untold.len()
+        ))
+    }
+
+    fn found(&self) -> std::sync::MutexGuard<'_, Found> {
+        self.found.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// Every picture file under `folder`, at any depth, in path order. Hidden files and folders (and
 /// macOS's `__MACOSX`) are passed over; links to folders are not followed.
 ///
 /// # Errors
 /// A [`Kind::Data`] failure when the folder cannot be read or holds no picture.
-pub fn list(folder: &Path) -> Result<Vec<PathBuf>> {
-    let mut found = Vec::new();
-    let mut waiting = vec![folder.to_owned()];
-    while let Some(place) = waiting.pop() {
+pub fn list(folder: &Path) -> Result<Files> {
+    let mut found = Files {
+        folder: folder.to_owned(),
+        ..Files::default()
+    };
+    let mut waiting = vec![PathBuf::new()];
+    while let Some(inner) = waiting.pop() {
+        let place = folder.join(&inner);
         let entries = std::fs::read_dir(&place)
             .map_err(|error| at_path(Kind::Data, "read the folder", &place, &error))?;
         for entry in entries {
             let entry = entry.map_err(|error| at_path(Kind::Data, "read", &place, &error))?;
             let name = entry.file_name();
-            let name = name.to_string_lossy();
-            if name.starts_with('.') || name == "__MACOSX" {
+            let text = name.to_string_lossy();
+            if text.starts_with('.') || text == "__MACOSX" {
                 continue;
             }
-            let path = entry.path();
+            let path = inner.join(&name);
             if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
                 waiting.push(path);
             } else if has_picture_ending(&path) {
@@ -45,7 +222,6 @@ pub fn list(folder: &Path) -> Result<Vec<PathBuf>> {
             }
         }
     }
-    found.sort();
     if found.is_empty() {
         return Err(failure(
             Kind::Data,
@@ -56,7 +232,7 @@ pub fn list(folder: &Path) -> Result<Vec<PathBuf>> {
             ),
         ));
     }
-    Ok(found)
+    Ok(found.sorted())
 }
 
 fn has_picture_ending(path: &Path) -> bool {
@@ -83,6 +259,12 @@ pub fn read(path: &Path) -> Result<DynamicImage> {
     let mut decoder = reader
         .into_decoder()
         .map_err(|error| refuse(format!("not a readable picture: {error}")))?;
+    let (width, height) = decoder.dimensions();
+    if u64::from(width) * u64::from(height) > MAX_PIXELS {
+        return Err(refuse(format!(
+            "{width} x {height} pixels are more than {MAX_PIXELS}: scale it down"
+        )));
+    }
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
     let mut picture = DynamicImage::from_decoder(decoder)
         .map_err(|error| refuse(format!("not a readable picture: {error}")))?;

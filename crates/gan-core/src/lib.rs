@@ -6,14 +6,18 @@
 //! that moves it. Nothing here names an architecture.
 
 pub mod animation;
+pub mod archive;
 pub mod augment;
 pub mod checkpoint;
 pub mod command;
 pub mod config;
 pub mod console;
 pub mod contract;
+pub mod dataset;
 pub mod device;
+pub mod download;
 pub mod failure;
+pub mod folder;
 pub mod idx;
 pub mod images;
 pub mod init;
@@ -24,6 +28,7 @@ pub mod located;
 pub mod loss;
 pub mod optimizer;
 pub mod picture;
+pub mod published;
 pub mod random;
 pub mod report;
 pub mod run;

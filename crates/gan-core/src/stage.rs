@@ -75,6 +75,11 @@ pub trait Source: Sync {
     /// When a file of it cannot be read.
     fn batch(&self, epoch: u64, index: usize) -> Result<Self::Batch>;
 
+    /// What happened to the data since the last call, in one line: files that had to be passed over.
+    fn warning(&self) -> Option<String> {
+        None
+    }
+
     /// What the data is: a sum over its content, or over its file names and sizes. A run is resumed
     /// only on equal data.
     fn fingerprint(&self) -> String;
@@ -162,6 +167,12 @@ pub trait Stage {
     /// Only for what a user's file or device can cause.
     fn preview(&self, at: &At) -> Result<(Vec<Panel>, Scalars)>;
 
+    /// Values that a step keeps at once for each sample, about: what layers remember until they have been
+    /// differentiated. For the estimate of memory before the first step.
+    fn activations(&self) -> u64 {
+        0
+    }
+
     /// A picture of the reals of one batch, written once at the start.
     fn reals(&self, _batch: &Self::Batch) -> Option<RgbImage> {
         None
@@ -226,6 +237,7 @@ pub fn fit<S: Stage>(
     if done >= plan.steps {
         return Ok(());
     }
+    announce(stage, plan, run)?;
     let epoch_length = source.len().max(1) as u64;
     if done == 0 {
         let first = source.batch(0, 0)?;
@@ -272,6 +284,12 @@ pub fn fit<S: Stage>(
             window.push(step, scalars, waited, started.elapsed());
             done = next;
             let stopping = run.interrupted();
+            if at.logged || stopping {
+                source
+                    .warning()
+                    .iter()
+                    .for_each(|line| run.console().warn(line));
+            }
             if at.logged || sampled || saved || stopping {
                 let values = window.read(plan.seed)?;
                 if at.logged || stopping {
@@ -308,6 +326,43 @@ pub fn fit<S: Stage>(
         Ok(())
     })?;
     run.end_stage(S::NAME, plan)
+}
+
+/// Says before the first step how large everything is: parameters, memory, checkpoints.
+fn announce<S: Stage>(stage: &mut S, plan: &Plan, run: &Run) -> Result<()> {
+    let mut said = Vec::new();
+    let (mut numbers, mut weights) = (0, 0);
+    for (name, files) in collect_parts(stage)? {
+        for file in files {
+            let count: usize = file
+                .tensors
+                .values()
+                .map(|tensor| tensor.values.len())
+                .sum();
+            numbers += count;
+            if file.suffix.is_empty() {
+                weights += count;
+                said.push(format!("{name} {count}"));
+            }
+        }
+    }
+    // The optimizer's moments come with the first step: two for each weight at most.
+    let saved = 4 * numbers.max(3 * weights) as u64;
+    let fixed = 4 * 4 * weights as u64;
+    let activations = 4 * stage.activations() * plan.batch_size as u64;
+    let console = run.console();
+    console.say(&format!("parameters: {}", said.join(", ")));
+    console.say(&format!(
+        "about {:.0} MB of memory: {:.0} for weights, gradients and optimizer, {:.0} for a batch of {}; \
+         {:.0} MB of disk for up to {} checkpoints",
+        (fixed + activations) as f64 / 1e6,
+        fixed as f64 / 1e6,
+        activations as f64 / 1e6,
+        plan.batch_size,
+        saved as f64 * (plan.keep.max(1) + 1) as f64 / 1e6,
+        plan.keep.max(1) + 1
+    ));
+    Ok(())
 }
 
 fn preview<S: Stage>(stage: &S, at: &At, done: u64, run: &mut Run) -> Result<()> {

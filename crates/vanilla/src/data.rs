@@ -6,6 +6,7 @@ use crate::digits;
 use crate::ring::Ring;
 use anyhow::Result;
 use gan_core::checkpoint::sha256;
+use gan_core::dataset::{Datasets, Known, KnownFile};
 use gan_core::failure::{Kind, failure};
 use gan_core::idx::Pictures;
 use gan_core::random::{Orders, Stream};
@@ -28,6 +29,124 @@ pub fn procedural(seed: u64, count: usize) -> Pictures {
         width: digits::DIGIT_SIDE,
     }
 }
+
+/// A file of MNIST as everybody has it.
+const fn mnist(
+    mirrors: &'static [&'static str],
+    name: &'static str,
+    bytes: u64,
+    sha256: &'static str,
+) -> KnownFile {
+    KnownFile {
+        name,
+        mirrors,
+        sha256: Some(sha256),
+        bytes: Some(bytes),
+        most_bytes: bytes,
+    }
+}
+
+/// What `data` does for this architecture.
+pub const DATASETS: Datasets = Datasets {
+    word: "vanilla",
+    known: &[
+        Known {
+            name: "mnist",
+            about: "70,000 handwritten digits, 28 x 28, 12 MB, CC BY-SA 3.0",
+            page: "MNIST is described at http://yann.lecun.com/exdb/mnist/; torchvision and many others carry \
+                   the four files",
+            files: &[
+                mnist(
+                    &[
+                        "https://ossci-datasets.s3.amazonaws.com/mnist/train-images-idx3-ubyte.gz",
+                        "https://storage.googleapis.com/cvdf-datasets/mnist/train-images-idx3-ubyte.gz",
+                    ],
+                    "train-images-idx3-ubyte.gz",
+                    9_912_422,
+                    "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
+                ),
+                mnist(
+                    &[
+                        "https://ossci-datasets.s3.amazonaws.com/mnist/train-labels-idx1-ubyte.gz",
+                        "https://storage.googleapis.com/cvdf-datasets/mnist/train-labels-idx1-ubyte.gz",
+                    ],
+                    "train-labels-idx1-ubyte.gz",
+                    28_881,
+                    "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
+                ),
+                mnist(
+                    &[
+                        "https://ossci-datasets.s3.amazonaws.com/mnist/t10k-images-idx3-ubyte.gz",
+                        "https://storage.googleapis.com/cvdf-datasets/mnist/t10k-images-idx3-ubyte.gz",
+                    ],
+                    "t10k-images-idx3-ubyte.gz",
+                    1_648_877,
+                    "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
+                ),
+                mnist(
+                    &[
+                        "https://ossci-datasets.s3.amazonaws.com/mnist/t10k-labels-idx1-ubyte.gz",
+                        "https://storage.googleapis.com/cvdf-datasets/mnist/t10k-labels-idx1-ubyte.gz",
+                    ],
+                    "t10k-labels-idx1-ubyte.gz",
+                    4_542,
+                    "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
+                ),
+            ],
+        },
+        Known {
+            name: "fashion-mnist",
+            about: "70,000 articles of clothing, 28 x 28, 31 MB, MIT",
+            page: "https://github.com/zalandoresearch/fashion-mnist",
+            files: &[
+                // Nobody here had the training pictures to compute their sum.
+                KnownFile {
+                    name: "train-images-idx3-ubyte.gz",
+                    mirrors: &[
+                        "https://github.com/zalandoresearch/fashion-mnist/raw/master/data/fashion/train-images-idx3-ubyte.gz",
+                    ],
+                    sha256: None,
+                    bytes: None,
+                    most_bytes: 64 << 20,
+                },
+                mnist(
+                    &[
+                        "https://github.com/zalandoresearch/fashion-mnist/raw/master/data/fashion/train-labels-idx1-ubyte.gz",
+                        "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/train-labels-idx1-ubyte.gz",
+                    ],
+                    "train-labels-idx1-ubyte.gz",
+                    29_515,
+                    "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845",
+                ),
+                mnist(
+                    &[
+                        "https://github.com/zalandoresearch/fashion-mnist/raw/master/data/fashion/t10k-images-idx3-ubyte.gz",
+                        "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/t10k-images-idx3-ubyte.gz",
+                    ],
+                    "t10k-images-idx3-ubyte.gz",
+                    4_422_102,
+                    "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073",
+                ),
+                mnist(
+                    &[
+                        "https://github.com/zalandoresearch/fashion-mnist/raw/master/data/fashion/t10k-labels-idx1-ubyte.gz",
+                        "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/t10k-labels-idx1-ubyte.gz",
+                    ],
+                    "t10k-labels-idx1-ubyte.gz",
+                    5_148,
+                    "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5",
+                ),
+            ],
+        },
+    ],
+    procedural: |folder, count| {
+        procedural(0, count).write(folder, "train")?;
+        procedural(1, count.div_ceil(10)).write(folder, "t10k")
+    },
+    procedural_count: PROCEDURAL_COUNT,
+    procedural_about: PROCEDURAL,
+    suggest: |_| vec!["vanilla reads idx files; for a folder of pictures use dcgan".to_owned()],
+};
 
 /// Where batches come from.
 #[derive(Debug)]

@@ -2,7 +2,7 @@
 
 use gan_core::command::{self, *};
 use std::process::ExitCode;
-use vanilla::{config::Flags, generate, train};
+use vanilla::{config::Flags, data, generate, train};
 
 /// The first GAN: digits from noise, and a ring of Gaussians that shows mode collapse.
 #[derive(clap::Parser)]
@@ -15,13 +15,9 @@ enum Vanilla {
     Generate(GenerateCommand),
     /// Walk through the latent space, or do arithmetic in it, as an animation.
     Interpolate(InterpolateCommand),
-    /// Describe a checkpoint.
-    Info(InfoCommand),
-    /// Write weights as safetensors with PyTorch's names.
-    Export(ExportCommand),
-    /// List runs, or free disk space.
-    #[command(subcommand)]
-    Runs(RunsCommand),
+    /// Data, weights, devices, checkpoints and runs.
+    #[command(flatten)]
+    Shared(SharedCommand),
 }
 
 fn main() -> ExitCode {
@@ -29,8 +25,6 @@ fn main() -> ExitCode {
         Vanilla::Train(command) => train::train(&command),
         Vanilla::Generate(command) => generate::generate(&command),
         Vanilla::Interpolate(command) => generate::interpolate(&command),
-        Vanilla::Info(command) => command.print("vanilla", &[train::STAGE]),
-        Vanilla::Export(command) => command.write("vanilla", &[train::STAGE]),
-        Vanilla::Runs(command) => command.print("vanilla"),
+        Vanilla::Shared(command) => command.run(&[train::STAGE], &data::DATASETS),
     })
 }

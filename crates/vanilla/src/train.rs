@@ -208,6 +208,14 @@ impl Stage for Gan {
         Ok((vec![panel], scalars))
     }
 
+    fn activations(&self) -> u64 {
+        let sum = |widths: &[usize]| widths.iter().sum::<usize>() as u64;
+        let picture = (self.size.0 * self.size.1) as u64;
+        let config = &self.config;
+        let hidden = sum(&config.generator_hidden) + 2 * sum(&config.discriminator_hidden);
+        2 * hidden + 4 * picture
+    }
+
     fn reals(&self, batch: &Batch) -> Option<RgbImage> {
         let count = (64 * self.size.0 * self.size.1).min(batch.len());
         Some(match self.config.dataset {

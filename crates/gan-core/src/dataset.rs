@@ -1,0 +1,386 @@
+//! The verb `data`: fetch a dataset, look at one, bring one to shape, write the procedural stand-in.
+
+use crate::archive;
+use crate::command::print;
+use crate::console::{Console, Voice};
+use crate::download::{Patience, Remote, download};
+use crate::failure::{Kind, at_path, failure};
+use crate::folder::{self, Crop, Inspection, Preparation};
+use crate::idx;
+use anyhow::Result;
+use std::path::{Path, PathBuf};
+
+/// A file of a dataset, as it lies on the web.
+#[derive(Debug, Clone, Copy)]
+pub struct KnownFile {
+    /// Its name in the folder.
+    pub name: &'static str,
+    /// Where it lies, tried in this order.
+    pub mirrors: &'static [&'static str],
+    /// Its sha256, where somebody computed it on a good copy.
+    pub sha256: Option<&'static str>,
+    /// Its exact size in bytes, where known.
+    pub bytes: Option<u64>,
+    /// More bytes than this are refused.
+    pub most_bytes: u64,
+}
+
+/// A dataset that `data download` knows.
+#[derive(Debug, Clone, Copy)]
+pub struct Known {
+    /// What a user types, and the folder under `data/`.
+    pub name: &'static str,
+    /// What it is, how large, and under which licence.
+    pub about: &'static str,
+    /// Where a person gets it.
+    pub page: &'static str,
+    /// Its files; an archive is unpacked.
+    pub files: &'static [KnownFile],
+}
+
+/// What an architecture has to say about its data.
+pub struct Datasets {
+    /// The architecture's word.
+    pub word: &'static str,
+    /// What can be downloaded.
+    pub known: &'static [Known],
+    /// Writes so many procedural samples into an empty folder, in the layout of the real data.
+    pub procedural: fn(folder: &Path, count: usize) -> Result<()>,
+    /// Samples of the stand-in, when nobody says how many.
+    pub procedural_count: usize,
+    /// What the stand-in is.
+    pub procedural_about: &'static str,
+    /// The flags of `train` that suit a folder of pictures.
+    pub suggest: fn(&Inspection) -> Vec<String>,
+}
+
+/// The file that marks a folder as procedural.
+const MARK: &str = "PROCEDURAL.txt";
+
+/// Whether `data prepare --procedural` wrote this folder: then it says what the data is.
+pub fn procedural_mark(place: &Path) -> Option<String> {
+    let text = std::fs::read_to_string(place.join(MARK)).ok()?;
+    let first = text.lines().next().unwrap_or_default();
+    Some(first.trim_start_matches("PROCEDURAL data: ").to_owned())
+}
+
+/// `data`.
+#[derive(Debug, Clone, clap::Subcommand)]
+pub enum DataCommand {
+    /// Fetch a dataset; without a name, list those that are known.
+    Download {
+        /// Which dataset.
+        name: Option<String>,
+        /// Its folder; data/NAME without it.
+        #[arg(short, long, value_name = "DIR")]
+        output: Option<PathBuf>,
+    },
+    /// Read every file of a dataset: what is there, what is broken, which flags suit it.
+    Check {
+        /// A folder of pictures or of idx files.
+        folder: PathBuf,
+    },
+    /// Bring a folder of pictures to one shape as PNG files, or write the procedural stand-in.
+    Prepare(PrepareCommand),
+}
+
+/// `data prepare`.
+#[derive(Debug, Clone, clap::Args)]
+pub struct PrepareCommand {
+    /// The folder of pictures, at any depth.
+    #[arg(
+        short,
+        long,
+        value_name = "DIR",
+        required_unless_present = "procedural"
+    )]
+    input: Option<PathBuf>,
+    /// The new folder.
+    #[arg(short, long, value_name = "DIR")]
+    output: PathBuf,
+    /// Side of the square pictures in pixels; without it, sizes stay.
+    #[arg(long)]
+    size: Option<u32>,
+    /// What is cut out first: center (the largest square), or left,top,width,height in pixels.
+    #[arg(long, value_name = "CROP")]
+    crop: Option<Crop>,
+    /// Leave out pictures with a shorter side than this, in pixels.
+    #[arg(long, default_value_t = 0, value_name = "PIXELS")]
+    min_size: u32,
+    /// Leave out pictures that are equal to an earlier one.
+    #[arg(long)]
+    dedupe: bool,
+    /// Share of the pictures that goes to train/, the others to test/; told by their names alone.
+    #[arg(long, value_name = "SHARE")]
+    split: Option<f64>,
+    /// Write the procedural stand-in in the layout of the real data instead.
+    #[arg(long, conflicts_with_all = ["input", "size", "crop", "min_size", "dedupe", "split"])]
+    procedural: bool,
+    /// Samples of the stand-in.
+    #[arg(long, requires = "procedural")]
+    num: Option<usize>,
+}
+
+impl DataCommand {
+    /// Does what was asked.
+    ///
+    /// # Errors
+    /// [`Kind::Usage`], [`Kind::Data`], [`Kind::Download`] or [`Kind::Disk`], naming the file and the fix.
+    pub fn run(&self, datasets: &Datasets) -> Result<()> {
+        match self {
+            Self::Download { name: None, .. } => {
+                print(&list(datasets));
+                Ok(())
+            }
+            Self::Download {
+                name: Some(name),
+                output,
+            } => fetch(datasets, name, output.as_deref()),
+            Self::Check { folder } => check(datasets, folder),
+            Self::Prepare(command) => command.run(datasets),
+        }
+    }
+}
+
+fn list(datasets: &Datasets) -> String {
+    let mut lines = Vec::new();
+    for known in datasets.known {
+        lines.push(format!(
+            "{}\n  {}\n  {}",
+            known.name, known.about, known.page
+        ));
+    }
+    lines.push(format!(
+        "{} data download NAME [-o DIR] fetches one; {} data prepare --procedural -o DIR writes the stand-in \
+         ({})",
+        datasets.word, datasets.word, datasets.procedural_about
+    ));
+    lines.join("\n")
+}
+
+fn fetch(datasets: &Datasets, name: &str, output: Option<&Path>) -> Result<()> {
+    let Some(known) = datasets.known.iter().find(|known| known.name == name) else {
+        let names: Vec<_> = datasets.known.iter().map(|known| known.name).collect();
+        return Err(failure(
+            Kind::Usage,
+            format!(
+                "{name} is not a dataset that {} knows: {}",
+                datasets.word,
+                names.join(", ")
+            ),
+        ));
+    };
+    let folder = output.map_or_else(|| Path::new("data").join(name), Path::to_owned);
+    std::fs::create_dir_all(&folder)
+        .map_err(|error| at_path(Kind::Disk, "create", &folder, &error))?;
+    let console = Console::new(Voice::Normal);
+    console.say(&format!("{name}: {}", known.about));
+    for file in known.files {
+        let target = folder.join(file.name);
+        let remote = file.remote(known.page);
+        get(&remote, &target, &console)?;
+        if archive::is_archive(&target) && !file.name.ends_with("-ubyte.gz") {
+            let stem = file.name.split('.').next().unwrap_or(file.name);
+            let into = folder.join(stem);
+            let mut told = 0;
+            let extracted = archive::extract(
+                &target,
+                &into,
+                &archive::Limits::default(),
+                &mut |files, bytes| {
+                    if files / 20_000 > told {
+                        told = files / 20_000;
+                        console.say(&format!("{files} files, {} MB unpacked", bytes >> 20));
+                    }
+                },
+            )?;
+            console.say(&if extracted.already {
+                format!("{} is unpacked already", into.display())
+            } else {
+                format!("{} files in {}", extracted.files, into.display())
+            });
+        }
+    }
+    console.say(&format!(
+        "ready: {} data check {folder}; {} train --data {folder}",
+        datasets.word,
+        datasets.word,
+        folder = folder.display()
+    ));
+    Ok(())
+}
+
+impl KnownFile {
+    fn remote(&self, page: &str) -> Remote {
+        Remote {
+            file: self.name.to_owned(),
+            mirrors: self.mirrors.iter().map(|url| (*url).to_owned()).collect(),
+            sha256: self.sha256.map(str::to_owned),
+            bytes: self.bytes,
+            most_bytes: self.most_bytes,
+            by_hand: page.to_owned(),
+        }
+    }
+}
+
+/// Downloads one file, says what came, and gives its sha256.
+///
+/// # Errors
+/// As [`download`].
+pub fn get(remote: &Remote, target: &Path, console: &Console) -> Result<String> {
+    let mut told = 0;
+    let mut progress = |done: u64, all: Option<u64>| {
+        if done >> 26 > told {
+            told = done >> 26;
+            let all = all.map_or(String::new(), |all| format!(" of {}", all >> 20));
+            console.say(&format!("{}: {}{all} MB", remote.file, done >> 20));
+        }
+    };
+    let done = download(remote, target, &Patience::default(), &mut progress)?;
+    let state = if done.already {
+        "is there already"
+    } else {
+        "downloaded"
+    };
+    console.say(&match done.was_known {
+        true => format!("{} {state}, sha256 as expected", target.display()),
+        false => format!(
+            "{} {state}; nobody published its sha256, this one is kept to compare with: {}",
+            target.display(),
+            done.sha256
+        ),
+    });
+    Ok(done.sha256)
+}
+
+fn check(datasets: &Datasets, place: &Path) -> Result<()> {
+    if let Some(mark) = procedural_mark(place) {
+        print(&format!("PROCEDURAL data: {mark}"));
+    }
+    if place.is_file() || idx::is_here(place, "train") || idx::is_here(place, "t10k") {
+        return check_idx(place);
+    }
+    let inspection = folder::inspect(place)?;
+    let mut text = inspection.text(place);
+    for line in (datasets.suggest)(&inspection) {
+        text.push_str(&format!("suggestion: {line}\n"));
+    }
+    print(&text);
+    let all = inspection.readable + inspection.unreadable.len();
+    if inspection.unreadable.len() as f64 > crate::images::MOST_BROKEN * all as f64 {
+        return Err(failure(
+            Kind::Data,
+            format!(
+                "{} of {all} pictures under {} cannot be read: training would refuse them",
+                inspection.unreadable.len(),
+                place.display()
+            ),
+        ));
+    }
+    Ok(())
+}
+
+fn check_idx(place: &Path) -> Result<()> {
+    let mut text = String::new();
+    for part in ["train", "t10k"] {
+        if !place.is_file() && !idx::is_here(place, part) {
+            continue;
+        }
+        let pictures = idx::Pictures::read(place, part)?;
+        let classes: std::collections::BTreeMap<u8, usize> =
+            pictures
+                .labels
+                .iter()
+                .fold(Default::default(), |mut counts, label| {
+                    *counts.entry(*label).or_default() += 1;
+                    counts
+                });
+        text.push_str(&format!(
+            "{part}: {} pictures of {} x {}, {}\n",
+            pictures.len(),
+            pictures.width,
+            pictures.height,
+            match classes.len() {
+                0 => "no labels".to_owned(),
+                count => format!("{count} classes: {classes:?}"),
+            }
+        ));
+        if place.is_file() {
+            break;
+        }
+    }
+    print(&text);
+    Ok(())
+}
+
+impl PrepareCommand {
+    fn run(&self, datasets: &Datasets) -> Result<()> {
+        let console = Console::new(Voice::Normal);
+        if self.procedural {
+            let count = self.num.unwrap_or(datasets.procedural_count);
+            if !(1..=1_000_000).contains(&count) {
+                return Err(failure(
+                    Kind::Usage,
+                    format!("--num {count} is not legal: 1 to 1000000"),
+                ));
+            }
+            write_procedural(datasets, &self.output, count)?;
+            console.say(&format!(
+                "PROCEDURAL data ({}): {count} samples in {}",
+                datasets.procedural_about,
+                self.output.display()
+            ));
+            return Ok(());
+        }
+        if self.size == Some(0) || self.size.is_some_and(|size| size > 8192) {
+            return Err(failure(Kind::Usage, "--size must be 1 to 8192"));
+        }
+        if self
+            .split
+            .is_some_and(|share| !(0.0..=1.0).contains(&share))
+        {
+            return Err(failure(
+                Kind::Usage,
+                "--split must be between 0 and 1, 0.9 for instance",
+            ));
+        }
+        let preparation = Preparation {
+            size: self.size,
+            crop: self.crop,
+            min_size: self.min_size,
+            dedupe: self.dedupe,
+            split: self.split,
+        };
+        let input = self.input.as_deref().unwrap_or(Path::new("."));
+        let prepared = preparation.run(input, &self.output)?;
+        for line in prepared.unreadable.iter().take(10) {
+            console.warn(line);
+        }
+        console.say(&format!(
+            "{} pictures in {}; left out: {} too small, {} duplicates, {} unreadable",
+            prepared.written,
+            self.output.display(),
+            prepared.small,
+            prepared.duplicates,
+            prepared.unreadable.len()
+        ));
+        Ok(())
+    }
+}
+
+fn write_procedural(datasets: &Datasets, output: &Path, count: usize) -> Result<()> {
+    let partial = folder::new_folder(output)?;
+    let mark = partial.join(MARK);
+    let text = format!(
+        "PROCEDURAL data: {}\nWritten by `{} data prepare --procedural`.\n",
+        datasets.procedural_about, datasets.word
+    );
+    let written = std::fs::write(&mark, text)
+        .map_err(|error| at_path(Kind::Disk, "write", &mark, &error))
+        .and_then(|()| (datasets.procedural)(&partial, count))
+        .and_then(|()| folder::publish(&partial, output));
+    if written.is_err() {
+        let _ = std::fs::remove_dir_all(&partial);
+    }
+    written
+}

@@ -1,0 +1,525 @@
+//! A folder of pictures before it is trained on: what it holds, and how to bring it to one shape.
+
+use crate::failure::{Kind, at_path, failure};
+use crate::images::{self, Files};
+use anyhow::Result;
+use image::{DynamicImage, RgbImage};
+use sha2::{Digest, Sha256};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+/// What a folder of pictures holds.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Inspection {
+    /// Pictures that can be read.
+    pub readable: usize,
+    /// Bytes of all files.
+    pub bytes: u64,
+    /// How many pictures have which width and height, in pixels and upright.
+    pub sizes: BTreeMap<(u32, u32), usize>,
+    /// How many pictures have which kind of channels.
+    pub kinds: BTreeMap<&'static str, usize>,
+    /// Files that cannot be read, and why.
+    pub unreadable: Vec<String>,
+    /// Pictures whose pixels are those of an earlier one, beside that one.
+    pub duplicates: Vec<(PathBuf, PathBuf)>,
+}
+
+struct Seen {
+    bytes: u64,
+    size: (u32, u32),
+    kind: &'static str,
+    sum: [u8; 32],
+}
+
+fn kind_of(picture: &DynamicImage) -> &'static str {
+    let color = picture.color();
+    match (
+        color.has_color(),
+        color.has_alpha(),
+        color.bytes_per_pixel() / color.channel_count(),
+    ) {
+        (true, false, 1) => "RGB",
+        (true, true, 1) => "RGB with alpha",
+        (false, false, 1) => "grey",
+        (false, true, 1) => "grey with alpha",
+        (true, ..) => "RGB, 16 bits",
+        (false, ..) => "grey, 16 bits",
+    }
+}
+
+/// The sum that tells pictures with equal pixels, whatever their files.
+fn sum_of(picture: &RgbImage) -> [u8; 32] {
+    let mut sum = Sha256::new();
+    sum.update(picture.width().to_le_bytes());
+    sum.update(picture.as_raw());
+    sum.finalize().into()
+}
+
+/// Reads every picture under a folder and tells what there is.
+///
+/// # Errors
+/// [`Kind::Data`] when the folder cannot be read or holds no picture; pictures that cannot be read are part
+/// of the answer.
+pub fn inspect(folder: &Path) -> Result<Inspection> {
+    let files = images::list(folder)?;
+    let seen = files.map(|path| -> Result<Seen> {
+        let picture = images::read(path)?;
+        Ok(Seen {
+            bytes: path.metadata().map_or(0, |data| data.len()),
+            size: (picture.width(), picture.height()),
+            kind: kind_of(&picture),
+            sum: sum_of(&images::to_rgb(&picture)),
+        })
+    });
+    let mut inspection = Inspection::default();
+    let mut first_with: HashMap<[u8; 32], usize> = HashMap::new();
+    for (index, seen) in seen.into_iter().enumerate() {
+        match seen {
+            Err(error) => inspection.unreadable.push(format!("{error:#}")),
+            Ok(seen) => {
+                inspection.readable += 1;
+                inspection.bytes += seen.bytes;
+                *inspection.sizes.entry(seen.size).or_default() += 1;
+                *inspection.kinds.entry(seen.kind).or_default() += 1;
+                match first_with.get(&seen.sum) {
+                    None => drop(first_with.insert(seen.sum, index)),
+                    Some(first) => inspection
+                        .duplicates
+                        .push((files.path(index), files.path(*first))),
+                }
+            }
+        }
+    }
+    Ok(inspection)
+}
+
+/// Lines of a list that are printed before "and N more".
+const SHOWN: usize = 10;
+
+fn list_some(text: &mut String, title: &str, lines: impl ExactSizeIterator<Item = String>) {
+    let count = lines.len();
+    if count == 0 {
+        return;
+    }
+    let _ = writeln!(text, "{title} {count}");
+    for line in lines.take(SHOWN) {
+        let _ = writeln!(text, "  {line}");
+    }
+    if count > SHOWN {
+        let _ = writeln!(text, "  and {} more", count - SHOWN);
+    }
+}
+
+impl Inspection {
+    /// The shortest side of all pictures, in pixels; 0 without any.
+    pub fn shortest_side(&self) -> u32 {
+        let sides = self.sizes.keys().map(|(width, height)| *width.min(height));
+        sides.min().unwrap_or(0)
+    }
+
+    /// Whether no picture has colours.
+    pub fn is_grey(&self) -> bool {
+        !self.kinds.is_empty() && self.kinds.keys().all(|kind| kind.starts_with("grey"))
+    }
+
+    /// What a person reads.
+    pub fn text(&self, folder: &Path) -> String {
+        let mut text = format!(
+            "{}: {} readable pictures, {:.1} MB\n",
+            folder.display(),
+            self.readable,
+            self.bytes as f64 / 1e6
+        );
+        let mut sizes: Vec<_> = self.sizes.iter().collect();
+        sizes.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
+        list_some(
+            &mut text,
+            "sizes",
+            sizes
+                .into_iter()
+                .map(|((width, height), count)| format!("{width} x {height}: {count}")),
+        );
+        list_some(
+            &mut text,
+            "channels",
+            self.kinds
+                .iter()
+                .map(|(kind, count)| format!("{kind}: {count}")),
+        );
+        list_some(
+            &mut text,
+            "unreadable",
+            self.unreadable.iter().map(Clone::clone),
+        );
+        list_some(
+            &mut text,
+            "duplicates (equal pixels)",
+            self.duplicates
+                .iter()
+                .map(|(later, first)| format!("{} = {}", later.display(), first.display())),
+        );
+        text
+    }
+}
+
+/// Which part of a picture is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Crop {
+    /// The largest square in the middle.
+    Center,
+    /// Left, top, width and height in pixels of the upright picture.
+    Rectangle([u32; 4]),
+}
+
+impl std::str::FromStr for Crop {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "center" {
+            return Ok(Self::Center);
+        }
+        let numbers: Option<Vec<u32>> = text.split(',').map(|part| part.parse().ok()).collect();
+        match numbers.as_deref() {
+            Some(&[left, top, width, height]) if width > 0 && height > 0 => {
+                Ok(Self::Rectangle([left, top, width, height]))
+            }
+            _ => Err("expected center or left,top,width,height in pixels".to_owned()),
+        }
+    }
+}
+
+/// How pictures are brought to one shape.
+#[derive(Debug, Clone, Default)]
+pub struct Preparation {
+    /// The side of the square pictures that come out, in pixels; without it, sizes stay.
+    pub size: Option<u32>,
+    /// What is cut out first.
+    pub crop: Option<Crop>,
+    /// Pictures with a shorter side than this, in pixels, after cropping, are left out.
+    pub min_size: u32,
+    /// Leave out pictures whose pixels are those of an earlier one.
+    pub dedupe: bool,
+    /// The share of pictures that goes to `train`; the others go to `test`. Which ones follows from their
+    /// names alone, so more pictures later move none.
+    pub split: Option<f64>,
+}
+
+/// What [`Preparation::run`] did.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Prepared {
+    /// Pictures written.
+    pub written: usize,
+    /// Left out: too small, or the rectangle does not fit.
+    pub small: usize,
+    /// Left out: equal to an earlier one.
+    pub duplicates: usize,
+    /// Left out: unreadable, and why.
+    pub unreadable: Vec<String>,
+}
+
+/// The share of `train` that a name falls into, in [0, 1).
+fn place_of(name: &Path) -> f64 {
+    let sum = Sha256::digest(name.to_string_lossy().as_bytes());
+    let number = sum[..4]
+        .iter()
+        .fold(0_u32, |number, byte| number << 8 | u32::from(*byte));
+    f64::from(number) / (f64::from(u32::MAX) + 1.0)
+}
+
+impl Preparation {
+    /// Writes the pictures under `input` as PNG files into the new folder `output`, which appears when it
+    /// is whole.
+    ///
+    /// # Errors
+    /// [`Kind::Usage`] when `output` is there already or lies inside `input`, [`Kind::Data`] when nothing is
+    /// left to write, [`Kind::Disk`] when it cannot be written; then nothing stays behind.
+    pub fn run(&self, input: &Path, output: &Path) -> Result<Prepared> {
+        let files = images::list(input)?;
+        let partial = new_folder(output)?;
+        let prepared = self.fill(&files, &partial).and_then(|prepared| {
+            if prepared.written == 0 {
+                return Err(failure(
+                    Kind::Data,
+                    format!(
+                        "none of the {} pictures under {} is left: {} too small, {} unreadable{}",
+                        files.len(),
+                        input.display(),
+                        prepared.small,
+                        prepared.unreadable.len(),
+                        prepared
+                            .unreadable
+                            .first()
+                            .map_or(String::new(), |first| format!(", the first: {first}"))
+                    ),
+                ));
+            }
+            publish(&partial, output)?;
+            Ok(prepared)
+        });
+        if prepared.is_err() {
+            let _ = std::fs::remove_dir_all(&partial);
+        }
+        prepared
+    }
+
+    /// One picture as it will be written, or `None` where it is too small.
+    fn shape(&self, path: &Path) -> Result<Option<RgbImage>> {
+        let mut picture = images::to_rgb(&images::read(path)?);
+        let (width, height) = picture.dimensions();
+        let cut = match self.crop {
+            None => None,
+            Some(Crop::Center) => {
+                let side = width.min(height);
+                Some([(width - side) / 2, (height - side) / 2, side, side])
+            }
+            Some(Crop::Rectangle(rectangle)) => Some(rectangle),
+        };
+        if let Some([left, top, wide, high]) = cut {
+            let fits = |from: u32, length: u32, side: u32| {
+                from.checked_add(length).is_some_and(|end| end <= side)
+            };
+            if !fits(left, wide, width) || !fits(top, high, height) {
+                return Ok(None);
+            }
+            picture = image::imageops::crop_imm(&picture, left, top, wide, high).to_image();
+        }
+        if picture.width().min(picture.height()) < self.min_size {
+            return Ok(None);
+        }
+        Ok(Some(match self.size {
+            Some(size) => images::square(&picture, size),
+            None => picture,
+        }))
+    }
+
+    fn fill(&self, files: &Files, folder: &Path) -> Result<Prepared> {
+        let mut prepared = Prepared::default();
+        let mut sums = BTreeSet::new();
+        let mut taken = BTreeSet::new();
+        for index in 0..files.len() {
+            let picture = match self.shape(&files.path(index)) {
+                Ok(Some(picture)) => picture,
+                Ok(None) => {
+                    prepared.small += 1;
+                    continue;
+                }
+                Err(error) => {
+                    prepared.unreadable.push(format!("{error:#}"));
+                    continue;
+                }
+            };
+            if self.dedupe && !sums.insert(sum_of(&picture)) {
+                prepared.duplicates += 1;
+                continue;
+            }
+            let name = files.name(index);
+            let part = match self.split {
+                None => "",
+                Some(share) if place_of(name) < share => "train",
+                Some(_) => "test",
+            };
+            let mut place = Path::new(part).join(name).with_extension("png");
+            // 1.jpg and 1.png are two pictures.
+            let mut number = 2;
+            while !taken.insert(place.clone()) {
+                let stem = name.file_stem().unwrap_or_default().to_string_lossy();
+                place = Path::new(part)
+                    .join(name)
+                    .with_file_name(format!("{stem}_{number}.png"));
+                number += 1;
+            }
+            let place = folder.join(place);
+            if let Some(parent) = place.parent() {
+                std::fs::create_dir_all(parent)
+                    .map_err(|error| at_path(Kind::Disk, "create", parent, &error))?;
+            }
+            picture.save(&place).map_err(|error| {
+                failure(
+                    Kind::Disk,
+                    format!("cannot write {}: {error}", place.display()),
+                )
+            })?;
+            prepared.written += 1;
+        }
+        Ok(prepared)
+    }
+}
+
+/// A folder beside `output` for what will be there when it is whole. What dead processes left there is
+/// removed.
+///
+/// # Errors
+/// [`Kind::Usage`] when `output` is there already and not empty, [`Kind::Disk`].
+pub fn new_folder(output: &Path) -> Result<PathBuf> {
+    let is_empty = match std::fs::read_dir(output) {
+        Ok(mut entries) => entries.next().is_none(),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => true,
+        Err(error) => return Err(at_path(Kind::Usage, "use as a folder", output, &error)),
+    };
+    if !is_empty {
+        return Err(failure(
+            Kind::Usage,
+            format!(
+                "{} is there already: remove it, or choose another folder with -o",
+                output.display()
+            ),
+        ));
+    }
+    let name = output.file_name().unwrap_or_default().to_string_lossy();
+    let start = format!(".{name}.partial-");
+    let parent = output
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
+    std::fs::create_dir_all(parent)
+        .map_err(|error| at_path(Kind::Disk, "create", parent, &error))?;
+    for entry in std::fs::read_dir(parent).into_iter().flatten().flatten() {
+        let left = entry.file_name().to_string_lossy().into_owned();
+        let owner = left
+            .strip_prefix(&start)
+            .and_then(|pid| pid.parse::<u32>().ok());
+        if owner.is_some_and(is_dead) {
+            let _ = std::fs::remove_dir_all(entry.path());
+        }
+    }
+    let partial = parent.join(format!("{start}{}", std::process::id()));
+    let _ = std::fs::remove_dir_all(&partial);
+    std::fs::create_dir(&partial)
+        .map_err(|error| at_path(Kind::Disk, "create", &partial, &error))?;
+    Ok(partial)
+}
+
+/// Whether no process has this number any more, where the system tells.
+fn is_dead(process: u32) -> bool {
+    cfg!(target_os = "linux")
+        && process != std::process::id()
+        && !Path::new(&format!("/proc/{process}")).exists()
+}
+
+/// Gives a finished folder its name.
+///
+/// # Errors
+/// [`Kind::Disk`].
+pub fn publish(partial: &Path, output: &Path) -> Result<()> {
+    // An empty folder may be there; a rename does not replace it everywhere.
+    let _ = std::fs::remove_dir(output);
+    std::fs::rename(partial, output).map_err(|error| at_path(Kind::Disk, "create", output, &error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use image::Rgb;
+
+    /// Four good pictures (two of them equal), a grey one, and one that is no picture.
+    fn folder() -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        let place = |name: &str| folder.path().join(name);
+        std::fs::create_dir(place("inner")).unwrap();
+        let draw = |width, height, shade: u8| {
+            RgbImage::from_fn(width, height, |x, y| Rgb([shade, x as u8, y as u8]))
+        };
+        draw(40, 30, 1).save(place("a.png")).unwrap();
+        draw(40, 30, 1).save(place("inner/b.png")).unwrap();
+        draw(64, 64, 2).save(place("c.bmp")).unwrap();
+        draw(8, 64, 3).save(place("c.png")).unwrap();
+        let grey = image::GrayImage::from_pixel(40, 30, image::Luma([9]));
+        grey.save(place("grey.png")).unwrap();
+        std::fs::write(place("page.jpg"), "<html>not found</html>").unwrap();
+        folder
+    }
+
+    fn names(folder: &Path) -> Vec<String> {
+        let files = images::list(folder).unwrap();
+        (0..files.len())
+            .map(|index| files.name(index).display().to_string())
+            .collect()
+    }
+
+    #[test]
+    fn an_inspection_tells_what_there_is() {
+        let folder = folder();
+        let found = inspect(folder.path()).unwrap();
+        assert_eq!(found.readable, 5);
+        assert_eq!(found.sizes[&(40, 30)], 3);
+        assert_eq!(found.kinds["grey"], 1);
+        assert_eq!(found.shortest_side(), 8);
+        assert!(!found.is_grey());
+        assert_eq!(found.unreadable.len(), 1);
+        assert!(found.unreadable[0].contains("page.jpg"));
+        let (later, first) = &found.duplicates[0];
+        assert!(later.ends_with("inner/b.png") && first.ends_with("a.png"));
+        let text = found.text(folder.path());
+        for part in ["5 readable", "40 x 30: 3", "page.jpg", "inner/b.png ="] {
+            assert!(text.contains(part), "{text}");
+        }
+    }
+
+    #[test]
+    fn pictures_are_brought_to_one_shape() {
+        let folder = folder();
+        let out = tempfile::tempdir().unwrap();
+        let output = out.path().join("ready");
+        let preparation = Preparation {
+            size: Some(16),
+            crop: Some(Crop::Center),
+            min_size: 10,
+            dedupe: true,
+            split: None,
+        };
+        let prepared = preparation.run(folder.path(), &output).unwrap();
+        assert_eq!(
+            (prepared.written, prepared.small, prepared.duplicates),
+            (3, 1, 1)
+        );
+        assert_eq!(prepared.unreadable.len(), 1);
+        assert_eq!(names(&output), ["a.png", "c.png", "grey.png"]);
+        let picture = images::read(&output.join("a.png")).unwrap();
+        assert_eq!((picture.width(), picture.height()), (16, 16));
+        // Once there, a folder is not touched.
+        let error = preparation.run(folder.path(), &output).unwrap_err();
+        assert!(error.to_string().contains("is there already"), "{error}");
+        assert_eq!(std::fs::read_dir(out.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_split_follows_from_the_names() {
+        let folder = folder();
+        let out = tempfile::tempdir().unwrap();
+        let half = Preparation {
+            split: Some(0.5),
+            ..Preparation::default()
+        };
+        let prepared = half.run(folder.path(), &out.path().join("half")).unwrap();
+        // c.bmp and c.png both become c.png: neither is lost.
+        assert_eq!(prepared.written, 5);
+        let halves = names(&out.path().join("half"));
+        assert_eq!(halves.len(), 5);
+        for name in &halves {
+            assert!(name.starts_with("train/") || name.starts_with("test/"));
+        }
+        std::fs::remove_file(folder.path().join("a.png")).unwrap();
+        half.run(folder.path(), &out.path().join("less")).unwrap();
+        let less = names(&out.path().join("less"));
+        assert!(less.iter().all(|name| halves.contains(name)), "{less:?}");
+    }
+
+    #[test]
+    fn nothing_left_leaves_nothing() {
+        let folder = folder();
+        let out = tempfile::tempdir().unwrap();
+        let preparation = Preparation {
+            crop: Some("30,30,200,200".parse().unwrap()),
+            ..Preparation::default()
+        };
+        let error = preparation
+            .run(folder.path(), &out.path().join("none"))
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("5 too small"), "{error}");
+        assert_eq!(std::fs::read_dir(out.path()).unwrap().count(), 0);
+        assert!("1,2,3".parse::<Crop>().is_err() && "0,0,0,5".parse::<Crop>().is_err());
+    }
+}

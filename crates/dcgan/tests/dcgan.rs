@@ -2,7 +2,7 @@
 //! end.
 
 use burn::module::Module;
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Device, Tensor, TensorData};
 use dcgan::config::Upsample;
 use dcgan::data::Data;
 use dcgan::discriminator::Discriminator;
@@ -16,6 +16,7 @@ use gan_core::layers::Statistics;
 use gan_core::random::Stream;
 use gan_core::stage::{At, Source, Stage};
 use image::DynamicImage;
+use std::io::Write;
 use std::path::Path;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_dcgan");
@@ -469,6 +470,27 @@ fn wrong_requests_are_answered_with_their_exit_code() {
         error.contains("fc.weight") && error.contains("not the layout of a DCGAN"),
         "{error}"
     );
+}
+
+/// Only the CPU in a plain build; `cargo test -p dcgan --features ndarray devices` compares another one.
+#[test]
+fn devices_agree() {
+    let config = small("paper");
+    let data = Data::open(&config).unwrap();
+    let forward = |device: &Device, weights: &gan_core::weights::Tensors| {
+        let network = Generator::new(&config, device);
+        let network = gan_core::weights::apply(network, weights).unwrap();
+        let latent = Stream::new(3, "test", 0).normal(4 * config.latent_dim);
+        let latent = TensorData::new(latent, [4, config.latent_dim]);
+        let latent = Tensor::<2>::from_data(latent, device);
+        gan_core::weights::values(network.forward(latent, Statistics::Running))
+    };
+    let lines = contract::devices_agree(
+        |device| Gan::new(&config, device),
+        || data.batch(0, 0).unwrap(),
+        forward,
+    );
+    let _ = writeln!(std::io::stderr(), "{}", lines.join("\n"));
 }
 
 #[test]

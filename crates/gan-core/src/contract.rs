@@ -4,6 +4,7 @@
 
 use crate::stage::{At, Stage, collect_parts};
 use crate::weights::Tensors;
+use burn::tensor::Device;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -92,6 +93,73 @@ pub fn holds<S: Stage>(
         [""; 0],
         "a resumed stage is the same run"
     );
+}
+
+/// Every device that is compiled in and works gives what the CPU gives: the generator's samples, the losses
+/// of one training step and the gradients in it (as Adam's first moments keep them), each within 1e-3 of
+/// its largest value. Returns a line for each device.
+///
+/// `make` builds a fresh stage on a device, `forward` the samples of a generator with the given weights.
+pub fn devices_agree<S: Stage>(
+    make: impl Fn(&Device) -> S,
+    batch: impl Fn() -> S::Batch,
+    forward: impl Fn(&Device, &Tensors) -> Vec<f32>,
+) -> Vec<String> {
+    let measure = |device: &Device| {
+        let mut stage = make(device);
+        let start = snapshot(&mut stage);
+        let mut values =
+            BTreeMap::from([("samples".to_owned(), forward(device, &start["generator"]))]);
+        let scalars = stage.step(batch(), &At::new(7, 0, 1)).expect("a step");
+        let losses = scalars.read();
+        let losses = losses.iter().map(|(_, value)| *value as f32).collect();
+        values.insert("losses".to_owned(), losses);
+        for (part, tensors) in snapshot(&mut stage) {
+            for (name, tensor) in tensors {
+                if part.ends_with("_optimizer") && name.ends_with(".exp_avg") {
+                    values.insert(format!("{part} {name}"), tensor.values);
+                }
+            }
+        }
+        values
+    };
+    let reference = measure(&Device::flex());
+    assert!(reference.len() > 3, "no moments in {:?}", reference.keys());
+    let mut lines = Vec::new();
+    for name in crate::device::names() {
+        if ["auto", "cpu"].contains(&name) {
+            continue;
+        }
+        let device = match crate::device::parse(name) {
+            Ok(device) => device,
+            Err(why) => {
+                lines.push(format!("{name}: not here ({why})"));
+                continue;
+            }
+        };
+        let mut furthest = (0.0_f32, "");
+        let found = measure(&device);
+        for (what, ours) in &reference {
+            let largest = ours
+                .iter()
+                .fold(0.0_f32, |most, value| most.max(value.abs()));
+            for (a, b) in ours.iter().zip(&found[what]) {
+                let away = (a - b).abs() / largest.max(1e-12);
+                // No comparison holds for a value that is no number.
+                if away > furthest.0 || away.is_nan() {
+                    furthest = (away, what);
+                }
+            }
+        }
+        assert!(
+            furthest.0 <= 1e-3,
+            "{name}: {} differs by {:.1e} of its largest value",
+            furthest.1,
+            furthest.0
+        );
+        lines.push(format!("{name}: {:.1e} ({})", furthest.0, furthest.1));
+    }
+    lines
 }
 
 /// Runs `binary` with `arguments` and returns (exit code, standard output, standard error).

@@ -2,10 +2,11 @@
 //! binary from end to end.
 
 use burn::module::Module;
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Device, Tensor, TensorData};
 use gan_core::config::{Configuration, Layer, Training, merge};
 use gan_core::contract::{self, fail, succeed};
 use gan_core::stage::{At, Source, Stage};
+use std::io::Write;
 use std::path::Path;
 use vanilla::config::Dataset;
 use vanilla::data::Data;
@@ -142,6 +143,30 @@ fn every_preset_keeps_the_stage_contract() {
         };
         contract::holds(make, |step| data.batch(0, step as usize).unwrap(), 10);
     }
+}
+
+/// Only the CPU in a plain build; `cargo test -p vanilla --features ndarray devices` compares another one.
+#[test]
+fn devices_agree() {
+    let config = small("paper");
+    let data = Data::open(&config).unwrap();
+    let (size, mean) = (data.size(), data.mean());
+    let forward = |device: &Device, weights: &gan_core::weights::Tensors| {
+        let network = Generator::new(&config, size.0 * size.1, device);
+        let network = gan_core::weights::apply(network, weights).unwrap();
+        let latent = config.prior.draw(
+            &mut gan_core::random::Stream::new(3, "test", 0),
+            4 * config.latent_dim,
+        );
+        let latent = TensorData::new(latent, [4, config.latent_dim]);
+        gan_core::weights::values(network.forward(Tensor::from_data(latent, device)))
+    };
+    let lines = contract::devices_agree(
+        |device| Gan::new(&config, size, mean.as_deref(), data.len(), device),
+        || data.batch(0, 0).unwrap(),
+        forward,
+    );
+    let _ = writeln!(std::io::stderr(), "{}", lines.join("\n"));
 }
 
 #[test]

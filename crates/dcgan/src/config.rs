@@ -127,11 +127,11 @@ impl Configuration for Config {
         if self.n_critic == 0 {
             return Err(illegal("n_critic", 0, "it must be at least 1"));
         }
-        if self.training.batch_size < 2 {
+        if self.training.batch_size < 2 * self.training.accumulate {
             return Err(illegal(
                 "batch_size",
                 self.training.batch_size,
-                "batch normalisation needs at least 2 pictures",
+                "batch normalisation needs at least 2 pictures, in each part of --accumulate",
             ));
         }
         Ok(())

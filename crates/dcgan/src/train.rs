@@ -11,7 +11,7 @@ use gan_core::checkpoint::Checkpoint;
 use gan_core::command::{Launch, TrainCommand};
 use gan_core::init::{Initial, initialise};
 use gan_core::layers::Statistics;
-use gan_core::learner::{Ema, Learner};
+use gan_core::learner::{Ema, Gathered, Learner};
 use gan_core::loss::discriminator_loss;
 use gan_core::random::Stream;
 use gan_core::stage::{At, Panel, Scalars, Stage, fit};
@@ -101,38 +101,67 @@ impl Stage for Gan {
         let mut scalars = Scalars::default();
         let augment = self.config.augment;
         let generator_moves = at.step % self.config.n_critic == self.config.n_critic - 1;
-        let real = self.pictures(batch);
-        let latent = self.latent(&mut at.rng("latent"), real.dims()[0]);
-        let fake = if generator_moves {
-            self.generator.network().forward(latent, Statistics::Update)
-        } else {
-            self.generator.still().forward(latent, Statistics::Update)
+        let parts = self.config.training.accumulate;
+        let share = |loss: Tensor<1>| {
+            if parts == 1 {
+                loss
+            } else {
+                loss / parts as f64
+            }
         };
-
-        let shown_real = augment.apply(real, &mut at.rng("augment/real"));
-        let shown_fake = augment.apply(fake.clone().detach(), &mut at.rng("augment/fake"));
-        let discriminator = self.discriminator.network();
-        // Reals and fakes each in a batch of their own, as batch normalisation needs here.
-        let logits_real = discriminator.forward(shown_real, Statistics::Update);
-        let logits_fake = discriminator.forward(shown_fake, Statistics::Update);
-        scalars.add("d_real", sigmoid(logits_real.clone()).mean());
-        scalars.add("d_fake", sigmoid(logits_fake.clone()).mean());
-        let loss = discriminator_loss(logits_real, logits_fake, self.config.label_smoothing);
-        scalars.add("loss_d", loss.clone());
-        let moved = self.discriminator.descend(loss, at);
+        let mut for_latent = at.rng("latent");
+        let (mut for_real, mut for_fake) = (at.rng("augment/real"), at.rng("augment/fake"));
+        // What the generator's step needs of each part: the fakes with their graph, where all fit into
+        // memory, or what they are made of.
+        let mut waiting = Vec::new();
+        let mut gathered = Gathered::default();
+        for part in batch.chunks(batch.len() / parts) {
+            let real = self.pictures(part.to_vec());
+            let latent = self.latent(&mut for_latent, real.dims()[0]);
+            let is_live = generator_moves && parts == 1;
+            let fake = if is_live {
+                self.generator
+                    .network()
+                    .forward(latent.clone(), Statistics::Update)
+            } else {
+                self.generator
+                    .still()
+                    .forward(latent.clone(), Statistics::Update)
+            };
+            let shown_real = augment.apply(real, &mut for_real);
+            let shown_fake = augment.apply(fake.clone().detach(), &mut for_fake);
+            waiting.push((latent, is_live.then_some(fake)));
+            let discriminator = self.discriminator.network();
+            // Reals and fakes each in a batch of their own, as batch normalisation needs here.
+            let logits_real = discriminator.forward(shown_real, Statistics::Update);
+            let logits_fake = discriminator.forward(shown_fake, Statistics::Update);
+            scalars.add("d_real", sigmoid(logits_real.clone()).mean());
+            scalars.add("d_fake", sigmoid(logits_fake.clone()).mean());
+            let loss = discriminator_loss(logits_real, logits_fake, self.config.label_smoothing);
+            scalars.add("loss_d", loss.clone());
+            gathered = self.discriminator.gather(share(loss), gathered);
+        }
+        let moved = self.discriminator.apply(gathered, at);
         scalars.put("lr_d", moved.learning_rate);
         if let Some(norm) = moved.gradient_norm {
             scalars.add("grad_norm_d", norm);
         }
 
         if generator_moves {
-            let shown = augment.apply(fake, &mut at.rng("augment/generator"));
+            let mut stream = at.rng("augment/generator");
             let judge = self.discriminator.still();
-            let logits = judge.forward(shown, Statistics::Update);
-            scalars.add("d_fake_after", sigmoid(logits.clone()).mean());
-            let loss = self.config.generator_loss.of(logits);
-            scalars.add("loss_g", loss.clone());
-            let moved = self.generator.descend(loss, at);
+            let mut gathered = Gathered::default();
+            for (latent, fake) in waiting {
+                // The running statistics have seen these fakes.
+                let make = || self.generator.network().forward(latent, Statistics::Batch);
+                let shown = augment.apply(fake.unwrap_or_else(make), &mut stream);
+                let logits = judge.forward(shown, Statistics::Update);
+                scalars.add("d_fake_after", sigmoid(logits.clone()).mean());
+                let loss = self.config.generator_loss.of(logits);
+                scalars.add("loss_g", loss.clone());
+                gathered = self.generator.gather(share(loss), gathered);
+            }
+            let moved = self.generator.apply(gathered, at);
             scalars.put("lr_g", moved.learning_rate);
             if let Some(norm) = moved.gradient_norm {
                 scalars.add("grad_norm_g", norm);

@@ -99,6 +99,9 @@ configuration! {
     epochs: u64 = 25;
     /// Pictures a step.
     batch_size: usize = 128;
+    /// Parts of a batch that are computed one after the other, their gradients added up: as many times less memory
+    /// for about the same time. Each part has batch statistics of its own.
+    accumulate: usize = 1;
     /// Threads that prepare batches ahead; the result does not depend on it.
     workers: usize = 1;
     /// Steps between log lines.
@@ -280,6 +283,7 @@ pub fn illegal(key: &str, value: impl std::fmt::Display, legal: &str) -> anyhow:
 
 fn check_training(training: &Training) -> Result<()> {
     let at_least_one = [
+        ("accumulate", training.accumulate as u64),
         ("batch_size", training.batch_size as u64),
         ("log_every", training.log_every),
         ("sample_every", training.sample_every),
@@ -290,6 +294,10 @@ fn check_training(training: &Training) -> Result<()> {
         if value == 0 {
             return Err(illegal(key, value, "it must be at least 1"));
         }
+    }
+    if !training.batch_size.is_multiple_of(training.accumulate) {
+        let legal = format!("it must divide batch_size = {}", training.batch_size);
+        return Err(illegal("accumulate", training.accumulate, &legal));
     }
     if training.steps == 0 && training.epochs == 0 {
         return Err(illegal("epochs", 0, "steps and epochs cannot both be 0"));

@@ -6,7 +6,7 @@ use crate::optimizer::{Optimizer, Rule, Schedule};
 use crate::stage::At;
 use crate::weights::{self, HostTensor, Network, Tensors, WeightFile};
 use anyhow::{Context, Result};
-use burn::module::{Module, ModuleMapper, Param};
+use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{Gradients, Tensor};
 use std::collections::BTreeMap;
 
@@ -29,6 +29,18 @@ pub struct Moved {
     pub learning_rate: f64,
     /// The L2 norm of the whole gradient, `[1]`; read only on steps that are logged.
     pub gradient_norm: Option<Tensor<1>>,
+}
+
+/// Gradients of the parts of a batch, added up.
+#[derive(Default)]
+pub enum Gathered {
+    /// None yet.
+    #[default]
+    Nothing,
+    /// Those of one part.
+    One(Gradients),
+    /// The sums over several parts, flat, by the number of the parameter.
+    Sums(BTreeMap<usize, Tensor<1>>),
 }
 
 impl<M: Network> Learner<M> {
@@ -69,16 +81,61 @@ impl<M: Network> Learner<M> {
 
     /// Backpropagates `loss` (`[1]`) and takes one step on this network alone.
     pub fn descend(&mut self, loss: Tensor<1>, at: &At) -> Moved {
-        let mut gradients = loss.backward();
-        self.apply(&mut gradients, at)
+        self.apply(Gathered::One(loss.backward()), at)
     }
 
-    /// The step alone, for gradients that were accumulated, clipped or shared. Parameters without a
-    /// gradient stay where they are.
-    pub fn apply(&mut self, gradients: &mut Gradients, at: &At) -> Moved {
+    /// Backpropagates `loss` (`[1]`) and adds this network's gradients to those of earlier parts of a batch.
+    pub fn gather(&self, loss: Tensor<1>, gathered: Gathered) -> Gathered {
+        let gradients = loss.backward();
+        match gathered {
+            Gathered::Nothing => Gathered::One(gradients),
+            Gathered::One(first) => {
+                let mut sums = BTreeMap::new();
+                self.add(first, &mut sums);
+                self.add(gradients, &mut sums);
+                Gathered::Sums(sums)
+            }
+            Gathered::Sums(mut sums) => {
+                self.add(gradients, &mut sums);
+                Gathered::Sums(sums)
+            }
+        }
+    }
+
+    fn add(&self, gradients: Gradients, sums: &mut BTreeMap<usize, Tensor<1>>) {
+        struct Adder<'a> {
+            number: usize,
+            gradients: Gradients,
+            sums: &'a mut BTreeMap<usize, Tensor<1>>,
+        }
+        impl ModuleVisitor for Adder<'_> {
+            fn visit_float<const D: usize>(&mut self, parameter: &Param<Tensor<D>>) {
+                let gradient = parameter.val().grad_remove(&mut self.gradients);
+                if let Some(gradient) = gradient {
+                    let length = gradient.dims().iter().product::<usize>();
+                    let gradient = gradient.reshape([length]);
+                    let sum = match self.sums.remove(&self.number) {
+                        Some(sum) => sum + gradient,
+                        None => gradient,
+                    };
+                    self.sums.insert(self.number, sum);
+                }
+                self.number += 1;
+            }
+        }
+        self.network().visit(&mut Adder {
+            number: 0,
+            gradients,
+            sums,
+        });
+    }
+
+    /// The step alone, for gradients that were gathered. Parameters without a gradient stay where they are.
+    pub fn apply(&mut self, gradients: Gathered, at: &At) -> Moved {
         struct Mover<'a> {
             names: std::slice::Iter<'a, String>,
-            gradients: &'a mut Gradients,
+            number: usize,
+            gradients: Gathered,
             optimizer: &'a mut Optimizer,
             learning_rate: f64,
             momentum: f64,
@@ -92,7 +149,15 @@ impl<M: Network> Learner<M> {
             ) -> Param<Tensor<D>> {
                 let (id, tensor, mapper) = parameter.consume();
                 let name = self.names.next().map_or("", String::as_str);
-                let Some(gradient) = tensor.grad_remove(self.gradients) else {
+                let gradient = match &mut self.gradients {
+                    Gathered::Nothing => None,
+                    Gathered::One(gradients) => tensor.grad_remove(gradients),
+                    Gathered::Sums(sums) => sums
+                        .remove(&self.number)
+                        .map(|sum| sum.reshape(tensor.dims())),
+                };
+                self.number += 1;
+                let Some(gradient) = gradient else {
                     return Param::from_mapped_value(id, tensor, mapper);
                 };
                 if self.wants_norm {
@@ -116,6 +181,7 @@ impl<M: Network> Learner<M> {
         let network = self.network.take();
         let mut mover = Mover {
             names: self.names.iter(),
+            number: 0,
             gradients,
             optimizer: &mut self.optimizer,
             learning_rate,

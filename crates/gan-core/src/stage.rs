@@ -362,7 +362,25 @@ fn announce<S: Stage>(stage: &mut S, plan: &Plan, run: &Run) -> Result<()> {
         saved as f64 * (plan.keep.max(1) + 1) as f64 / 1e6,
         plan.keep.max(1) + 1
     ));
+    let needed = fixed + activations;
+    if let Some(free) = free_memory().filter(|free| needed > *free) {
+        console.warn(&format!(
+            "only {:.0} MB of memory are free: the system may stop this program. A lower --batch-size, \
+             or --accumulate N, takes less",
+            free as f64 / 1e6
+        ));
+    }
     Ok(())
+}
+
+/// Bytes of memory that a process may still take, where the system tells.
+fn free_memory() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let line = text
+        .lines()
+        .find(|line| line.starts_with("MemAvailable:"))?;
+    let kib: u64 = line.split_whitespace().nth(1)?.parse().ok()?;
+    Some(kib * 1024)
 }
 
 fn preview<S: Stage>(stage: &S, at: &At, done: u64, run: &mut Run) -> Result<()> {

@@ -9,7 +9,7 @@ use burn::tensor::{Device, Tensor, TensorData, activation::sigmoid};
 use gan_core::checkpoint::Checkpoint;
 use gan_core::command::{Launch, TrainCommand};
 use gan_core::init::initialise;
-use gan_core::learner::{Ema, Learner};
+use gan_core::learner::{Ema, Gathered, Learner};
 use gan_core::loss::discriminator_loss;
 use gan_core::random::{Prior, Stream};
 use gan_core::stage::{At, Panel, Scalars, Source, Stage, fit};
@@ -106,13 +106,13 @@ impl Gan {
     }
 
     /// Adds instance noise, whose strength falls to 0 over the run.
-    fn noised(&self, samples: Tensor<2>, at: &At, stream: &str) -> Tensor<2> {
+    fn noised(&self, samples: Tensor<2>, at: &At, stream: &mut Stream) -> Tensor<2> {
         let strength = self.config.instance_noise * (1.0 - at.step as f64 / at.total.max(1) as f64);
         if strength <= 0.0 {
             return samples;
         }
         let [rows, columns] = samples.dims();
-        let noise = self.tensor(at.rng(stream).normal(rows * columns), columns);
+        let noise = self.tensor(stream.normal(rows * columns), columns);
         samples + noise.mul_scalar(strength)
     }
 }
@@ -143,34 +143,60 @@ impl Stage for Gan {
         let mut scalars = Scalars::default();
         let generator_moves = at.step % self.config.n_critic == self.config.n_critic - 1;
 
-        let latent = self.latent(&mut at.rng("latent"), count);
-        let fake = if generator_moves {
-            self.generator.network().forward(latent)
-        } else {
-            self.generator.still().forward(latent)
+        let parts = self.config.training.accumulate;
+        let share = |loss: Tensor<1>| {
+            if parts == 1 {
+                loss
+            } else {
+                loss / parts as f64
+            }
         };
-        let real = self.noised(self.tensor(batch, columns), at, "noise/real");
-        let shown = self.noised(fake.clone().detach(), at, "noise/fake");
-        let discriminator = self.discriminator.network();
-        let logits_real = discriminator.forward(real, Some(&mut at.rng("dropout/real")));
-        let logits_fake = discriminator.forward(shown, Some(&mut at.rng("dropout/fake")));
-        scalars.add("d_real", sigmoid(logits_real.clone()).mean());
-        scalars.add("d_fake", sigmoid(logits_fake.clone()).mean());
-        let loss = discriminator_loss(logits_real, logits_fake, self.config.label_smoothing);
-        scalars.add("loss_d", loss.clone());
-        let moved = self.discriminator.descend(loss, at);
+        let mut for_latent = at.rng("latent");
+        let (mut noise_real, mut noise_fake) = (at.rng("noise/real"), at.rng("noise/fake"));
+        let (mut drop_real, mut drop_fake) = (at.rng("dropout/real"), at.rng("dropout/fake"));
+        // What the generator's step needs of each part: the fakes with their graph, where all fit into
+        // memory, or what they are made of.
+        let mut waiting = Vec::new();
+        let mut gathered = Gathered::default();
+        for part in batch.chunks(count / parts * columns) {
+            let latent = self.latent(&mut for_latent, part.len() / columns);
+            let is_live = generator_moves && parts == 1;
+            let fake = if is_live {
+                self.generator.network().forward(latent.clone())
+            } else {
+                self.generator.still().forward(latent.clone())
+            };
+            let real = self.noised(self.tensor(part.to_vec(), columns), at, &mut noise_real);
+            let shown = self.noised(fake.clone().detach(), at, &mut noise_fake);
+            waiting.push((latent, is_live.then_some(fake)));
+            let discriminator = self.discriminator.network();
+            let logits_real = discriminator.forward(real, Some(&mut drop_real));
+            let logits_fake = discriminator.forward(shown, Some(&mut drop_fake));
+            scalars.add("d_real", sigmoid(logits_real.clone()).mean());
+            scalars.add("d_fake", sigmoid(logits_fake.clone()).mean());
+            let loss = discriminator_loss(logits_real, logits_fake, self.config.label_smoothing);
+            scalars.add("loss_d", loss.clone());
+            gathered = self.discriminator.gather(share(loss), gathered);
+        }
+        let moved = self.discriminator.apply(gathered, at);
         scalars.put("lr_d", moved.learning_rate);
         if let Some(norm) = moved.gradient_norm {
             scalars.add("grad_norm_d", norm);
         }
 
         if generator_moves {
-            let shown = self.noised(fake, at, "noise/generator");
+            let (mut noise, mut drop) = (at.rng("noise/generator"), at.rng("dropout/generator"));
             let judge = self.discriminator.still();
-            let logits = judge.forward(shown, Some(&mut at.rng("dropout/generator")));
-            let loss = self.config.generator_loss.of(logits);
-            scalars.add("loss_g", loss.clone());
-            let moved = self.generator.descend(loss, at);
+            let mut gathered = Gathered::default();
+            for (latent, fake) in waiting {
+                let make = || self.generator.network().forward(latent);
+                let shown = self.noised(fake.unwrap_or_else(make), at, &mut noise);
+                let logits = judge.forward(shown, Some(&mut drop));
+                let loss = self.config.generator_loss.of(logits);
+                scalars.add("loss_g", loss.clone());
+                gathered = self.generator.gather(share(loss), gathered);
+            }
+            let moved = self.generator.apply(gathered, at);
             scalars.put("lr_g", moved.learning_rate);
             if let Some(norm) = moved.gradient_norm {
                 scalars.add("grad_norm_g", norm);

@@ -145,6 +145,41 @@ fn every_preset_keeps_the_stage_contract() {
     }
 }
 
+#[test]
+fn accumulated_parts_are_the_whole_batch() {
+    let moments = |accumulate: usize| {
+        let mut config = small("paper");
+        config.training.accumulate = accumulate;
+        let data = Data::open(&config).unwrap();
+        let mut gan = Gan::new(&config, data.size(), None, data.len(), &Device::flex());
+        let scalars = gan.step(data.batch(0, 0).unwrap(), &At::new(7, 0, 1));
+        let losses = scalars.unwrap().read();
+        let of = |name: &str| {
+            let values = losses.iter().filter(|(other, _)| *other == name);
+            let values: Vec<f64> = values.map(|(_, value)| *value).collect();
+            values.iter().sum::<f64>() / values.len() as f64
+        };
+        let tensors = contract::snapshot(&mut gan);
+        (
+            of("loss_d"),
+            of("loss_g"),
+            tensors["generator_optimizer"].clone(),
+        )
+    };
+    let (whole, parts) = (moments(1), moments(4));
+    assert!((whole.0 - parts.0).abs() < 1e-5 && (whole.1 - parts.1).abs() < 1e-5);
+    assert!(whole.2.len() > 2);
+    for (name, tensor) in &whole.2 {
+        let largest = tensor
+            .values
+            .iter()
+            .fold(0.0_f32, |most, value| most.max(value.abs()));
+        for (a, b) in tensor.values.iter().zip(&parts.2[name].values) {
+            assert!((a - b).abs() <= 1e-4 * largest, "{name}: {a} and {b}");
+        }
+    }
+}
+
 /// Only the CPU in a plain build; `cargo test -p vanilla --features ndarray devices` compares another one.
 #[test]
 fn devices_agree() {

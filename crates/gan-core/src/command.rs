@@ -241,6 +241,7 @@ impl<C: Configuration> Launch<C> {
             steps,
             seed: training.seed,
             batch_size: training.batch_size,
+            accumulate: training.accumulate,
             workers: training.workers,
             log_every: training.log_every,
             sample_every: training.sample_every,

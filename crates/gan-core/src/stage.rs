@@ -197,6 +197,8 @@ pub struct Plan {
     pub seed: u64,
     /// Samples a step, for the speed in the log.
     pub batch_size: usize,
+    /// Parts of a batch that are computed one after the other.
+    pub accumulate: usize,
     /// Threads that prepare batches ahead; 0 prepares each when it is needed.
     pub workers: usize,
     /// A log line each so many steps.
@@ -330,39 +332,39 @@ pub fn fit<S: Stage>(
 
 /// Says before the first step how large everything is: parameters, memory, checkpoints.
 fn announce<S: Stage>(stage: &mut S, plan: &Plan, run: &Run) -> Result<()> {
+    /// What the program takes before any network, and an activation with the gradient that some have at once.
+    const PROGRAM: u64 = 30_000_000;
+    const ACTIVATION: u64 = 6;
     let mut said = Vec::new();
-    let (mut numbers, mut weights) = (0, 0);
+    let (mut kept, mut saved) = (0, 0);
     for (name, files) in collect_parts(stage)? {
-        for file in files {
-            let count: usize = file
-                .tensors
-                .values()
-                .map(|tensor| tensor.values.len())
-                .sum();
-            numbers += count;
-            if file.suffix.is_empty() {
-                weights += count;
-                said.push(format!("{name} {count}"));
-            }
-        }
+        let weights: usize = files
+            .iter()
+            .filter(|file| file.suffix.is_empty())
+            .flat_map(|file| file.tensors.values())
+            .map(|tensor| tensor.values.len())
+            .sum();
+        said.push(format!("{name} {weights}"));
+        // The optimizer's moments come with the first step: two for each weight at most.
+        let is_learner = files.iter().any(|file| file.suffix == "_optimizer");
+        kept += 4 * weights as u64 * if is_learner { 4 } else { 1 };
+        saved += 4 * weights as u64 * if is_learner { 3 } else { 1 };
     }
-    // The optimizer's moments come with the first step: two for each weight at most.
-    let saved = 4 * numbers.max(3 * weights) as u64;
-    let fixed = 4 * 4 * weights as u64;
-    let activations = 4 * stage.activations() * plan.batch_size as u64;
+    let part = plan.batch_size.div_ceil(plan.accumulate.max(1)) as u64;
+    let activations = ACTIVATION * stage.activations() * part;
+    let needed = PROGRAM + kept + activations;
     let console = run.console();
     console.say(&format!("parameters: {}", said.join(", ")));
     console.say(&format!(
         "about {:.0} MB of memory: {:.0} for weights, gradients and optimizer, {:.0} for a batch of {}; \
          {:.0} MB of disk for up to {} checkpoints",
-        (fixed + activations) as f64 / 1e6,
-        fixed as f64 / 1e6,
+        needed as f64 / 1e6,
+        kept as f64 / 1e6,
         activations as f64 / 1e6,
-        plan.batch_size,
+        part,
         saved as f64 * (plan.keep.max(1) + 1) as f64 / 1e6,
         plan.keep.max(1) + 1
     ));
-    let needed = fixed + activations;
     if let Some(free) = free_memory().filter(|free| needed > *free) {
         console.warn(&format!(
             "only {:.0} MB of memory are free: the system may stop this program. A lower --batch-size, \

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use crate::failure::{Kind, at_path};
 use anyhow::{Context, Result, bail, ensure};
 use image::codecs::gif::{GifEncoder, Repeat};
 use image::{Delay, DynamicImage, Frame, RgbImage};
@@ -165,9 +166,9 @@ fn replace_file(path: &Path, bytes: &[u8]) -> Result<()> {
     name.push(".partial");
     let partial = path.with_file_name(name);
     let written = fs::write(&partial, bytes)
-        .with_context(|| format!("cannot write {}", partial.display()))
+        .map_err(|error| at_path(Kind::Disk, "write", &partial, &error))
         .and_then(|()| {
-            fs::rename(&partial, path).with_context(|| format!("cannot write {}", path.display()))
+            fs::rename(&partial, path).map_err(|error| at_path(Kind::Disk, "write", path, &error))
         });
     if written.is_err() {
         // The error that matters is the one of writing; a partial file that stays behind is overwritten next time.

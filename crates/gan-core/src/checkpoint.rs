@@ -269,6 +269,18 @@ impl Saved {
     /// # Errors
     /// A [`Kind::Checkpoint`] failure that names the first file that is missing or changed.
     pub fn open(path: &Path) -> Result<Self> {
+        Self::open_files(path, |_| true)
+    }
+
+    /// As [`Saved::open`], without the optimizers, which nobody needs who only samples.
+    ///
+    /// # Errors
+    /// As [`Saved::open`].
+    pub fn open_weights(path: &Path) -> Result<Self> {
+        Self::open_files(path, |name| !name.ends_with("_optimizer.safetensors"))
+    }
+
+    fn open_files(path: &Path, is_wanted: impl Fn(&str) -> bool) -> Result<Self> {
         let refuse = |what: String| failure(Kind::Checkpoint, what);
         let place = path.join("manifest.json");
         let text = std::fs::read_to_string(&place)
@@ -282,12 +294,26 @@ impl Saved {
                 manifest.format
             )));
         }
+        // Nothing sums up the manifest itself: what is written twice must agree.
+        let name = path.file_name().and_then(|name| name.to_str());
+        if let Some(step) = name.and_then(step_of)
+            && step != manifest.step
+        {
+            return Err(refuse(format!(
+                "{} is of step {}, its folder of step {step}: the file is damaged",
+                place.display(),
+                manifest.step
+            )));
+        }
         for (name, record) in &manifest.files {
             if name.contains(['/', '\\']) || name.starts_with('.') {
                 return Err(refuse(format!(
                     "{} names {name:?}, which is no plain file name",
                     place.display()
                 )));
+            }
+            if !is_wanted(name) {
+                continue;
             }
             let place = path.join(name);
             let bytes = std::fs::read(&place)
@@ -346,10 +372,25 @@ pub fn steps(folder: &Path) -> Vec<(u64, PathBuf)> {
 /// # Errors
 /// The damage of the newest, when no older one is whole.
 pub fn newest(folder: &Path) -> Result<Option<(Saved, Vec<String>)>> {
+    newest_by(folder, Saved::open)
+}
+
+/// As [`newest`], of those whose weights are whole.
+///
+/// # Errors
+/// As [`newest`].
+pub fn newest_weights(folder: &Path) -> Result<Option<(Saved, Vec<String>)>> {
+    newest_by(folder, Saved::open_weights)
+}
+
+fn newest_by(
+    folder: &Path,
+    open: impl Fn(&Path) -> Result<Saved>,
+) -> Result<Option<(Saved, Vec<String>)>> {
     let mut warnings = Vec::new();
     let mut first_error = None;
     for (_, path) in steps(folder).into_iter().rev() {
-        match Saved::open(&path) {
+        match open(&path) {
             Ok(saved) => return Ok(Some((saved, warnings))),
             Err(error) => {
                 warnings.push(format!("{error:#}; falling back to an older checkpoint"));

@@ -41,7 +41,7 @@ macro_rules! configuration {
         pub struct $flags {
             $(
                 $(#[doc = $doc])+
-                #[arg(long $(, $($argument)*)?)]
+                #[arg(long, allow_negative_numbers = true $(, $($argument)*)?)]
                 #[serde(skip_serializing_if = "Option::is_none")]
                 pub $name: Option<$kind>,
             )*
@@ -75,7 +75,7 @@ macro_rules! configuration {
         pub struct $flags {
             $(
                 $(#[doc = $doc])+
-                #[arg(long $(, $($argument)*)?)]
+                #[arg(long, allow_negative_numbers = true $(, $($argument)*)?)]
                 #[serde(skip_serializing_if = "Option::is_none")]
                 pub $name: Option<$kind>,
             )*
@@ -193,8 +193,11 @@ impl Layer {
     pub fn flags(flags: &impl Serialize) -> Result<Self> {
         Ok(Self {
             origin: "flags".to_owned(),
-            table: toml::Table::try_from(flags).map_err(|error| {
-                failure(Kind::Usage, format!("a flag's value is too large: {error}"))
+            table: toml::Table::try_from(flags).map_err(|error| match too_large(flags) {
+                Some((key, value)) => {
+                    illegal(&key, value, "it must be at most 9223372036854775807")
+                }
+                None => failure(Kind::Usage, format!("a flag's value is not legal: {error}")),
             })?,
         })
     }
@@ -281,6 +284,23 @@ pub fn illegal(key: &str, value: impl std::fmt::Display, legal: &str) -> anyhow:
     )
 }
 
+/// The flag whose number TOML cannot hold.
+fn too_large(flags: &impl Serialize) -> Option<(String, serde_json::Value)> {
+    let all = serde_json::to_value(flags).ok()?;
+    let is_too_large = |value: &serde_json::Value| {
+        value
+            .as_u64()
+            .is_some_and(|number| i64::try_from(number).is_err())
+    };
+    all.as_object()?
+        .iter()
+        .find(|(_, value)| is_too_large(value))
+        .map(|(key, value)| (key.clone(), value.clone()))
+}
+
+/// No memory holds a step of more samples.
+const MOST_BATCH: usize = 1 << 20;
+
 fn check_training(training: &Training) -> Result<()> {
     let at_least_one = [
         ("accumulate", training.accumulate as u64),
@@ -294,6 +314,10 @@ fn check_training(training: &Training) -> Result<()> {
         if value == 0 {
             return Err(illegal(key, value, "it must be at least 1"));
         }
+    }
+    if training.batch_size > MOST_BATCH {
+        let legal = format!("it must be at most {MOST_BATCH}");
+        return Err(illegal("batch_size", training.batch_size, legal.as_str()));
     }
     if !training.batch_size.is_multiple_of(training.accumulate) {
         let legal = format!("it must divide batch_size = {}", training.batch_size);

@@ -217,7 +217,7 @@ pub fn read_idx(path: &Path, rank: usize) -> Result<(Vec<usize>, Vec<u8>)> {
     if bytes == 0 || bytes > MOST_BYTES || sizes.iter().skip(1).any(|side| *side > 1024) {
         return Err(refuse(format!(
             "its header claims sizes {sizes:?}: expected at least one picture of at most 1024 x \
-             1024, {MOST_BYTES} bytes in all"
+             1024, {MOST_BYTES} bytes in all; download the file again"
         )));
     }
     // Reading grows the buffer as bytes arrive: a lying header allocates nothing.

@@ -1,6 +1,6 @@
 //! What `--checkpoint` may name, and the weights found there.
 
-use crate::checkpoint::{Saved, newest};
+use crate::checkpoint::{Saved, newest_weights};
 use crate::failure::{Kind, failure};
 use crate::run;
 use crate::weights::{self, WeightFile};
@@ -61,11 +61,11 @@ impl Located {
 /// A [`Kind::Checkpoint`] failure that says what is missing.
 pub fn step_folder(place: &Path, stages: &[&str]) -> Result<(Saved, Vec<String>)> {
     if place.join("manifest.json").is_file() {
-        return Ok((Saved::open(place)?, Vec::new()));
+        return Ok((Saved::open_weights(place)?, Vec::new()));
     }
     if place.file_name().is_some_and(|name| name == "latest")
         && let Some(stage) = place.parent()
-        && let Some(found) = newest(stage)?
+        && let Some(found) = newest_weights(stage)?
     {
         return Ok(found);
     }
@@ -74,7 +74,7 @@ pub fn step_folder(place: &Path, stages: &[&str]) -> Result<(Saved, Vec<String>)
         .map(|stage| place.join("checkpoints").join(stage))
         .chain([place.to_owned()]);
     for folder in candidates {
-        if let Some(found) = newest(&folder)? {
+        if let Some(found) = newest_weights(&folder)? {
             return Ok(found);
         }
     }

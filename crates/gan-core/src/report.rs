@@ -7,6 +7,7 @@ use std::fs;
 use std::io::{Cursor, ErrorKind};
 use std::path::{Path, PathBuf};
 
+use crate::failure::{self, at_path};
 use anyhow::{Context, Result, ensure};
 use image::ImageReader;
 use image::codecs::jpeg::JpegEncoder;
@@ -151,9 +152,10 @@ pub fn write(run: &Path, title: &str, notes: &[String]) -> Result<PathBuf> {
     let path = run.join(FILE_NAME);
     let partial = run.join(format!("{FILE_NAME}.partial"));
     let written = fs::write(&partial, page)
-        .with_context(|| format!("cannot write {}", partial.display()))
+        .map_err(|error| at_path(failure::Kind::Disk, "write", &partial, &error))
         .and_then(|()| {
-            fs::rename(&partial, &path).with_context(|| format!("cannot write {}", path.display()))
+            fs::rename(&partial, &path)
+                .map_err(|error| at_path(failure::Kind::Disk, "write", &path, &error))
         });
     if written.is_err() {
         // The error that matters is the one of writing; a partial file that stays behind is overwritten next time.

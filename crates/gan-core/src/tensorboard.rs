@@ -6,6 +6,7 @@ use std::io::{BufWriter, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use crate::failure::{Kind, at_path};
 use anyhow::{Context, Result};
 
 /// The first record of every event file; TensorBoard chooses how to treat restarts by it.
@@ -110,7 +111,7 @@ impl EventWriter {
     pub fn flush(&mut self) -> Result<()> {
         self.file
             .flush()
-            .with_context(|| format!("cannot write {}", self.path.display()))
+            .map_err(|error| at_path(Kind::Disk, "write", &self.path, &error))
     }
 
     fn summary(&mut self, step: u64, summary_value: &[u8]) -> Result<()> {
@@ -130,7 +131,7 @@ impl EventWriter {
         frame.extend_from_slice(&masked_crc32c(event).to_le_bytes());
         self.file
             .write_all(&frame)
-            .with_context(|| format!("cannot write {}", self.path.display()))
+            .map_err(|error| at_path(Kind::Disk, "write", &self.path, &error))
     }
 }
 

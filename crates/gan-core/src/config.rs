@@ -195,7 +195,7 @@ impl Layer {
             origin: "flags".to_owned(),
             table: toml::Table::try_from(flags).map_err(|error| match too_large(flags) {
                 Some((key, value)) => {
-                    illegal(&key, value, "it must be at most 9223372036854775807")
+                    illegal(&key, value, "it is too large; at most 9223372036854775807")
                 }
                 None => failure(Kind::Usage, format!("a flag's value is not legal: {error}")),
             })?,

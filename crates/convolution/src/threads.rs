@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// How many threads share the work unless somebody says otherwise: `RAYON_NUM_THREADS`, or one for each core.
 pub fn usual() -> usize {
@@ -34,14 +34,10 @@ pub fn take_part(threads: usize) {
 /// Threads of the global pool beside the one that took part; 0 where nobody did.
 static OTHERS: AtomicUsize = AtomicUsize::new(0);
 
-/// How long a thread looks for the next operator's work before it sleeps: longer than the pauses between
-/// the steps of a training. A sleeping thread may take as long as this to come back, because it wakes up
+/// How long, in nanoseconds, a thread looks for the next operator's work before it sleeps: longer than the
+/// pauses between the steps of a training. A sleeping thread may take as long as this to come back, because it wakes up
 /// on the core of the one that called it.
-const AWAKE: Duration = Duration::from_millis(2);
-
-/// After this time a thread stops looking in any case and is asked anew: where it looks, it may stand in
-/// the way of something else that its thread was waiting for.
-const TURN: Duration = Duration::from_millis(4);
+const AWAKE: u64 = 2_000_000;
 
 /// When an operator last began or ended, in nanoseconds since `START`.
 static LATEST: AtomicU64 = AtomicU64::new(0);
@@ -74,14 +70,14 @@ pub(crate) fn stay_awake() {
         if context.index() == 0 {
             return;
         }
-        let begin = now();
-        let is_soon = |since: u64, span: Duration| {
-            now().saturating_sub(since) < u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)
-        };
-        while is_soon(LATEST.load(Ordering::Relaxed), AWAKE) && is_soon(begin, TURN) {
-            if rayon::yield_now() == Some(rayon::Yield::Idle) {
+        let mut latest = now();
+        while now().saturating_sub(latest) < AWAKE {
+            latest = latest.max(LATEST.load(Ordering::Relaxed));
+            match rayon::yield_now() {
+                // A long operator's work counts until its end.
+                Some(rayon::Yield::Executed) => latest = now(),
                 // Whoever else wants this core, a loader of data for instance, goes first.
-                std::thread::yield_now();
+                _ => std::thread::yield_now(),
             }
         }
         LOOKING.fetch_sub(1, Ordering::Relaxed);

@@ -155,7 +155,10 @@ fn open(kind: &str, index: usize) -> Result<Device, String> {
                 .cloned()
                 .or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()))
                 .unwrap_or_else(|| "it gave no reason".to_owned());
-            Err(text.lines().next().unwrap_or_default().to_owned())
+            // Some give a page of addresses, with the ends of its lines escaped.
+            let first = text.lines().next().unwrap_or_default();
+            let first = first.split("\\n").next().unwrap_or_default();
+            Err(first.chars().take(200).collect())
         }
     }
 }

@@ -79,6 +79,20 @@ pub fn list(out: &Path, word: &str) -> Vec<PathBuf> {
 /// Finds a run by name under `<out>/<word>`, by path, or the newest when `name` is `None`.
 ///
 /// # Errors
+/// Makes the first of 001, 002, .. that is not there. Two processes never get the same one.
+fn numbered(home: &Path) -> Result<PathBuf> {
+    std::fs::create_dir_all(home).map_err(|error| at_path(Kind::Disk, "create", home, &error))?;
+    for number in 1_u64.. {
+        let folder = home.join(format!("{number:03}"));
+        match std::fs::create_dir(&folder) {
+            Ok(()) => return Ok(folder),
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(at_path(Kind::Disk, "create", &folder, &error)),
+        }
+    }
+    unreachable!("a folder holds fewer runs than there are numbers")
+}
+
 /// A [`Kind::Usage`] failure that lists the runs that exist.
 pub fn find(out: &Path, word: &str, name: Option<&str>) -> Result<PathBuf> {
     let runs = list(out, word);
@@ -177,10 +191,7 @@ impl Run {
                 }
                 home.join(name)
             }
-            None => (1..)
-                .map(|number| home.join(format!("{number:03}")))
-                .find(|folder| !folder.exists())
-                .unwrap_or_else(|| home.join("run")),
+            None => numbered(&home)?,
         };
         // A process that was killed at once leaves a lock, or a configuration half written.
         let occupied = std::fs::read_dir(&folder).is_ok_and(|entries| {

@@ -1048,3 +1048,26 @@ fn a_closed_output_is_no_panic() {
         );
     }
 }
+
+#[test]
+fn two_runs_without_a_name_get_two_folders() {
+    let place = Place::new();
+    let (out, data) = (place.out(), text(&place.path("digits")));
+    let mut command = vec!["train", "--data", &data, "--steps", "2", "--out", &out];
+    command.extend(TINY);
+    let start = || {
+        Command::new(BINARY)
+            .args(&command)
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap()
+    };
+    let both = [start(), start(), start(), start()];
+    for mut child in both {
+        assert_eq!(child.wait().unwrap().code(), Some(0));
+    }
+    for number in 1..=4 {
+        let run = Path::new(&out).join(format!("vanilla/{number:03}/report.html"));
+        assert!(run.is_file(), "{} is missing", run.display());
+    }
+}

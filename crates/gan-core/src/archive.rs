@@ -7,6 +7,7 @@
 //! refused as a whole.
 
 use crate::failure::{Kind, at_path, failure};
+use crate::process::may_be_alive;
 use anyhow::Result;
 use sha2::{Digest, Sha256};
 use std::cell::Cell;
@@ -383,10 +384,6 @@ impl<'a> Target<'a> {
 
     /// Removes what dead processes left half done beside the target.
     fn remove_stale(&self) {
-        // Only Linux tells by a path which processes live, and only where /proc is mounted.
-        if !cfg!(target_os = "linux") || !Path::new("/proc/self").exists() {
-            return;
-        }
         let Ok(siblings) = fs::read_dir(&self.parent) else {
             return;
         };
@@ -395,7 +392,7 @@ impl<'a> Target<'a> {
                 continue;
             };
             let folder = sibling.file_type().is_ok_and(|kind| kind.is_dir());
-            if folder && !Path::new(&format!("/proc/{process}")).exists() {
+            if folder && !may_be_alive(process) {
                 let _ = fs::remove_dir_all(sibling.path());
             }
         }

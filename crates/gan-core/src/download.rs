@@ -29,6 +29,7 @@ use reqwest::{StatusCode, Url};
 use sha2::{Digest, Sha256};
 
 use crate::failure::{Kind, at_path, failure};
+use crate::process::may_be_alive;
 
 /// The most redirects that are followed for one request.
 const MOST_REDIRECTS: usize = 5;
@@ -506,11 +507,6 @@ fn unique_suffix() -> String {
         .map_or(0, |elapsed| elapsed.subsec_nanos());
     let count = GIVEN.fetch_add(1, Ordering::Relaxed);
     format!("{}-{count}{now:09}", std::process::id())
-}
-
-/// Whether a process of this number may be running: known on Linux only, "yes" elsewhere.
-fn may_be_alive(process: u32) -> bool {
-    !cfg!(target_os = "linux") || Path::new("/proc").join(process.to_string()).exists()
 }
 
 /// What tells one start of this machine from another, where the system says.

@@ -2,6 +2,7 @@
 
 use crate::failure::{Kind, at_path, failure};
 use crate::images::{self, Files};
+use crate::process::may_be_alive;
 use anyhow::Result;
 use image::{DynamicImage, RgbImage};
 use sha2::{Digest, Sha256};
@@ -380,7 +381,7 @@ pub fn new_folder(output: &Path) -> Result<PathBuf> {
         let owner = left
             .strip_prefix(&start)
             .and_then(|pid| pid.parse::<u32>().ok());
-        if owner.is_some_and(is_dead) {
+        if owner.is_some_and(|process| !may_be_alive(process)) {
             let _ = std::fs::remove_dir_all(entry.path());
         }
     }
@@ -389,13 +390,6 @@ pub fn new_folder(output: &Path) -> Result<PathBuf> {
     std::fs::create_dir(&partial)
         .map_err(|error| at_path(Kind::Disk, "create", &partial, &error))?;
     Ok(partial)
-}
-
-/// Whether no process has this number any more, where the system tells.
-fn is_dead(process: u32) -> bool {
-    cfg!(target_os = "linux")
-        && process != std::process::id()
-        && !Path::new(&format!("/proc/{process}")).exists()
 }
 
 /// Gives a finished folder its name.

@@ -28,6 +28,7 @@ pub mod located;
 pub mod loss;
 pub mod optimizer;
 pub mod picture;
+mod process;
 pub mod published;
 pub mod random;
 pub mod report;

@@ -9,6 +9,7 @@ use burn::backend::tensor::FloatTensor;
 
 use crate::activation::Activation;
 use crate::extension::{Operators, PerChannel, Window, finished};
+use crate::pool::Pool;
 
 /// Which product of inputs with weights.
 #[derive(Clone, Copy, Debug)]
@@ -191,6 +192,21 @@ impl<B: Operators> Backward<B, 1> for Activate {
 }
 
 #[derive(Debug)]
+struct Pooled;
+
+impl<B: Operators> Backward<B, 1> for Pooled {
+    type State = (FloatTensor<B>, Pool);
+
+    fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let gradient = grads.consume::<B>(&ops.node);
+        let (input, pool) = ops.state;
+        if let [Some(node)] = &ops.parents {
+            grads.register::<B>(node.id, B::pool_input(input, gradient, pool));
+        }
+    }
+}
+
+#[derive(Debug)]
 struct Normalise;
 
 #[derive(Clone, Debug)]
@@ -283,6 +299,19 @@ impl<B: Operators, C: CheckpointStrategy> Operators for Autodiff<B, C> {
             .stateful()
         {
             OpsKind::Tracked(prep) => prep.finish((output.clone(), activation), output),
+            OpsKind::UnTracked(prep) => prep.finish(output),
+        }
+    }
+
+    fn pool(input: FloatTensor<Self>, pool: Pool) -> FloatTensor<Self> {
+        let nodes = [input.node()];
+        let input = input.into_primitive();
+        let output = B::pool(input.clone(), pool);
+        match Backward::<B, 1>::prepare::<C>(Pooled, nodes)
+            .compute_bound()
+            .stateful()
+        {
+            OpsKind::Tracked(prep) => prep.finish((input, pool), output),
             OpsKind::UnTracked(prep) => prep.finish(output),
         }
     }

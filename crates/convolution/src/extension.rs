@@ -3,12 +3,13 @@
 
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, ExtensionType, TensorMetadata, backend_extension};
-use burn::tensor::Shape;
 use burn::tensor::ops::{ConvOptions, ConvTransposeOptions};
+use burn::tensor::{IntDType, Shape};
 
 use crate::activation::Activation;
 use crate::descent::Adam;
 use crate::geometry::Geometry;
+use crate::pool::{Pool, Taken};
 
 /// How a kernel moves over a picture. With two spatial dimensions, the first of three is not used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -178,6 +179,11 @@ pub(crate) fn finished<B: Operators>(
         None => sum,
     };
     B::activate(sum, activation)
+}
+
+/// Sides, strides and paddings as burn takes them.
+fn pool_options(pool: Pool) -> [[usize; 2]; 3] {
+    [pool.side, pool.stride, pool.padding].map(|each| [each; 2])
 }
 
 /// The operators of this crate, for every backend of burn.
@@ -437,6 +443,51 @@ pub trait Operators: Backend {
             |values: FloatTensor<Self>| Self::float_reshape(values, Shape::from(along.clone()));
         let scaled = Self::float_add(Self::float_mul(input, spread(scale)), spread(shift));
         Self::activate(scaled, activation)
+    }
+
+    /// The largest value or the mean of each window of `[batch, channels, height, width]`.
+    fn pool(input: FloatTensor<Self>, pool: Pool) -> FloatTensor<Self> {
+        let [sides, strides, paddings] = pool_options(pool);
+        match pool.taken {
+            Taken::Maximum => Self::max_pool2d(input, sides, strides, paddings, [1, 1], false),
+            Taken::Average => Self::avg_pool2d(input, sides, strides, paddings, false, false),
+        }
+    }
+
+    /// The gradient of the input of [`Operators::pool`].
+    fn pool_input(
+        input: FloatTensor<Self>,
+        gradient: FloatTensor<Self>,
+        pool: Pool,
+    ) -> FloatTensor<Self> {
+        let [sides, strides, paddings] = pool_options(pool);
+        match pool.taken {
+            Taken::Maximum => {
+                let found = Self::max_pool2d_with_indices(
+                    input.clone(),
+                    sides,
+                    strides,
+                    paddings,
+                    [1, 1],
+                    false,
+                    IntDType::I64,
+                );
+                Self::max_pool2d_with_indices_backward(
+                    input,
+                    sides,
+                    strides,
+                    paddings,
+                    [1, 1],
+                    false,
+                    gradient,
+                    found.indices,
+                )
+                .x_grad
+            }
+            Taken::Average => {
+                Self::avg_pool2d_backward(input, gradient, sides, strides, paddings, false, false)
+            }
+        }
     }
 
     /// One step of Adam: gives (parameter, first moment, second moment).

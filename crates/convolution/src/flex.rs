@@ -11,6 +11,7 @@ use crate::extension::{Operators, PerChannel, Window};
 use crate::linear;
 use crate::normalise::{self, Groups};
 use crate::operators;
+use crate::pool::{self, Pool};
 use crate::threads::stay_awake;
 
 fn tensor(values: Vec<f32>, shape: Shape) -> FlexTensor {
@@ -290,6 +291,25 @@ impl Operators for Flex {
             normalise::scale(groups, &Values::of(input), &scale, &shift, activation),
             shape,
         )
+    }
+
+    fn pool(input: FloatTensor<Self>, pool: Pool) -> FloatTensor<Self> {
+        let mut shape = input.shape();
+        let size = [shape[2], shape[3]];
+        let output = pool::pool(pool, size, &Values::of(input));
+        [shape[2], shape[3]] = size.map(|side| pool.windows(side));
+        tensor(output, shape)
+    }
+
+    fn pool_input(
+        input: FloatTensor<Self>,
+        gradient: FloatTensor<Self>,
+        pool: Pool,
+    ) -> FloatTensor<Self> {
+        let shape = input.shape();
+        let size = [shape[2], shape[3]];
+        let result = pool::pool_gradient(pool, size, &Values::of(input), &Values::of(gradient));
+        tensor(result, shape)
     }
 
     fn adam(

@@ -9,6 +9,7 @@ use burn::tensor::{Device, Tensor};
 
 use crate::activation::Activation;
 use crate::extension::{Operators, PerChannel, Window};
+use crate::pool::Pool;
 
 fn per_channel(values: Option<Tensor<1>>) -> PerChannel<Dispatch> {
     values.map_or(PerChannel::Absent, |values| {
@@ -100,6 +101,18 @@ pub fn scaled<const D: usize>(
         shift,
         activation,
     ))
+}
+
+/// The largest value or the mean of each window, in one pass each way.
+///
+/// # Shapes
+/// - input: `[batch, channels, height, width]`
+/// - result: `[batch, channels, pool.windows(height), pool.windows(width)]`
+///
+/// # Panics
+/// If a window does not fit into the pictures.
+pub fn pool(input: Tensor<4>, pool: Pool) -> Tensor<4> {
+    Tensor::from_dispatch(<Dispatch as Operators>::pool(input.into_dispatch(), pool))
 }
 
 /// One step of [`crate::Adam`] on tensors without autodiff: (parameter, first moment, second moment).

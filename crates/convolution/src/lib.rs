@@ -1,7 +1,7 @@
 //! Convolutions and their companions at the machine's speed.
 //!
 //! The functions of this module take slices: [`convolve`], [`transpose`] and [`weight_gradient`] with one
-//! [`Geometry`], [`linear()`] and its gradients, [`normalise()`], [`activate`], [`adam`]. [`layers`] has them
+//! [`Geometry`], [`linear()`] and its gradients, [`normalise()`], [`activate`], [`pool()`], [`adam`]. [`layers`] has them
 //! as layers and functions of burn's tensors, with backward passes; [`Operators`] is what plugs them in.
 //! Everything is in single precision; no result depends on the number of threads.
 
@@ -19,6 +19,7 @@ mod multiply;
 mod normalise;
 mod operators;
 mod picture;
+mod pool;
 mod simd;
 mod sum;
 pub mod threads;
@@ -35,5 +36,6 @@ pub use normalise::{Groups, Normalised, NormalisedGradient, normalise, normalise
 pub use operators::{
     bias_gradient, convolve, convolve_and, transpose, transpose_and, weight_gradient,
 };
+pub use pool::{Pool, Taken, pool, pool_gradient};
 pub use simd::Level;
 pub use sum::sum;

@@ -1,13 +1,15 @@
 //! The operators inside burn: against burn's own, forward and backward, and independent of the threads.
 
-use burn::tensor::module::{conv_transpose2d, conv_transpose3d, conv2d, conv3d};
-use burn::tensor::ops::{ConvOptions, ConvTransposeOptions};
+use burn::tensor::module::{
+    avg_pool2d, conv_transpose2d, conv_transpose3d, conv2d, conv3d, max_pool2d,
+};
+use burn::tensor::ops::{AvgPoolOptions, ConvOptions, ConvTransposeOptions, MaxPoolOptions};
 use burn::tensor::{Device, Tensor, TensorData, activation as burns};
 use convolution::layers::{
     Conv2dConfig, Conv3dConfig, ConvTranspose2dConfig, ConvTranspose3dConfig, Layer, Linear,
-    activation, adam, average, normalised, scaled,
+    activation, adam, average, normalised, pool, scaled,
 };
-use convolution::{Activation, Adam};
+use convolution::{Activation, Adam, Pool, Taken};
 
 struct Numbers(u64);
 
@@ -320,6 +322,54 @@ fn normalisation_gives_what_burns_operators_give() {
                 plain(input * weight.reshape(along) + bias.reshape(along), kind),
             );
         }
+    }
+}
+
+#[test]
+fn pools_give_what_burns_give() {
+    let device = Device::flex();
+    let mut numbers = Numbers(7);
+    for case in 0..60 {
+        let side = numbers.among(1, 5);
+        let windows = Pool {
+            taken: [Taken::Maximum, Taken::Average][case % 2],
+            side,
+            stride: numbers.among(1, 3),
+            padding: numbers.among(0, side / 2),
+        };
+        let shape = [2, 3, numbers.among(5, 40), numbers.among(5, 40)];
+        let input = numbers.tensor(shape, &device);
+        let unused = numbers.tensor([1], &device);
+        let burns = |input: Tensor<4>| {
+            let [sides, strides, paddings] =
+                [windows.side, windows.stride, windows.padding].map(|each| [each; 2]);
+            match windows.taken {
+                Taken::Maximum => max_pool2d(
+                    input,
+                    MaxPoolOptions::new(sides)
+                        .with_stride(strides)
+                        .with_padding(paddings),
+                ),
+                Taken::Average => avg_pool2d(
+                    input,
+                    AvgPoolOptions::new(sides)
+                        .with_stride(strides)
+                        .with_padding(paddings)
+                        .with_count_include_pad(false),
+                ),
+            }
+        };
+        // The weight and the bias only so that all three have gradients.
+        compare!(
+            format!("{windows:?} of {shape:?}"),
+            input,
+            unused.clone(),
+            unused,
+            |input, weight, bias| pool(input, windows) * weight.reshape([1; 4])
+                + bias.reshape([1; 4]),
+            |input, weight: Tensor<1>, bias: Tensor<1>| burns(input) * weight.reshape([1; 4])
+                + bias.reshape([1; 4])
+        );
     }
 }
 

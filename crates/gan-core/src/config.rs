@@ -152,6 +152,9 @@ pub trait Configuration: Serialize + DeserializeOwned + Default + Clone {
     fn validate(&self) -> Result<()>;
 }
 
+/// The origin of what the command line says.
+const FLAGS: &str = "flags";
+
 /// Keys and values from one place, for messages.
 #[derive(Debug, Clone)]
 pub struct Layer {
@@ -192,7 +195,7 @@ impl Layer {
     /// Never in practice: flags are plain values.
     pub fn flags(flags: &impl Serialize) -> Result<Self> {
         Ok(Self {
-            origin: "flags".to_owned(),
+            origin: FLAGS.to_owned(),
             table: toml::Table::try_from(flags).map_err(|error| match too_large(flags) {
                 Some((key, value)) => {
                     illegal(&key, value, "it is too large; at most 9223372036854775807")
@@ -262,9 +265,25 @@ pub fn merge<C: Configuration>(layers: &[Layer]) -> Result<C> {
         }
     }
     let config: C = table.try_into()?;
-    check_training(config.training())?;
-    config.validate()?;
+    if let Err(error) = check(&config) {
+        // The first layer with which it goes wrong is the place to mend it.
+        let guilty = (1..layers.len()).find(|&some| merge::<C>(&layers[..some]).is_err());
+        let origin = match guilty {
+            Some(some) => &layers[some - 1].origin,
+            None => layers.last().map_or(FLAGS, |layer| &layer.origin),
+        };
+        return Err(if origin == FLAGS {
+            error
+        } else {
+            failure(Kind::Usage, format!("{origin}: {error}"))
+        });
+    }
     Ok(config)
+}
+
+fn check<C: Configuration>(config: &C) -> Result<()> {
+    check_training(config.training())?;
+    config.validate()
 }
 
 fn nearest<'a>(key: &str, known: impl Iterator<Item = &'a String>) -> Option<&'a String> {
@@ -458,7 +477,14 @@ mod tests {
             "my.toml: unknown key bathc_size; did you mean batch_size?"
         );
         assert!(error("lr = \"fast\"").starts_with("my.toml: lr = \"fast\": invalid type"));
-        assert!(error("lr = 0.0").contains("lr = 0 is not legal"));
+        assert!(error("lr = 0.0").starts_with("my.toml: lr = 0 is not legal"));
+        let flags = SampleFlags {
+            lr: Some(-1.0),
+            ..Default::default()
+        };
+        let error_of_flag = merge::<Sample>(&[layer("seed = 3"), Layer::flags(&flags).unwrap()]);
+        let text = error_of_flag.unwrap_err().to_string();
+        assert!(text.starts_with("lr = -1 is not legal"), "{text}");
         assert!(error("batch_size = 0").contains("at least 1"));
         assert!(
             Layer::parse("x.toml", "a = ")

@@ -2,11 +2,11 @@
 //! and PyTorch's running variance, and dropout that is fed from a named stream; and the convolutions
 //! and activations of the `convolution` crate.
 
-pub use convolution::Activation;
 pub use convolution::layers::{
     Conv2d, Conv2dConfig, Conv3d, Conv3dConfig, ConvTranspose2d, ConvTranspose2dConfig,
-    ConvTranspose3d, ConvTranspose3dConfig, Layer, Linear, activation,
+    ConvTranspose3d, ConvTranspose3dConfig, Layer, Linear, activation, pool,
 };
+pub use convolution::{Activation, Pool, Taken};
 
 mod batch_norm;
 mod dropout;

@@ -2,14 +2,18 @@
 //!
 //! Rules, the same everywhere: the format is told by content, not by name; EXIF orientation is
 //! applied; grey becomes three equal channels; alpha is composited on white; 16 bits a channel
-//! become 8; the first frame of an animation counts. The shorter side is resized to the target with
-//! an antialiased triangle filter (PyTorch's `Resize` with antialiasing), then the centre is cropped.
+//! become 8; the first frame of an animation counts. A file that ends early is refused, also where its
+//! decoder would fill the rest with grey. The shorter side is resized to the target with an antialiased
+//! triangle filter (PyTorch's `Resize` with antialiasing), then the centre is cropped; a picture more than
+//! four times as long as wide is cut to its central square first.
 
 use crate::failure::{Kind, at_path, failure};
+use crate::regular;
 use anyhow::Result;
 use image::metadata::Orientation;
-use image::{DynamicImage, ImageDecoder, ImageReader, RgbImage};
+use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, RgbImage};
 use std::collections::BTreeSet;
+use std::io::Cursor;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
@@ -17,8 +21,11 @@ use std::sync::{Mutex, PoisonError};
 const MAX_SIDE: u32 = 20_000;
 /// Most pixels of one picture: a small file can claim many.
 const MAX_PIXELS: u64 = 150_000_000;
-/// Most memory that one picture may take while it is decoded, in bytes.
+/// Most memory that one picture may take while it is decoded, in bytes; and most bytes of its file.
 const MAX_ALLOCATION: u64 = 512 << 20;
+/// A picture this many times as long as wide is cut before it is resized: 20000 x 1 pixels would become
+/// gigabytes.
+const EXTREME_RATIO: u32 = 4;
 
 /// File endings that count as pictures.
 const ENDINGS: [&str; 6] = ["png", "jpg", "jpeg", "webp", "bmp", "gif"];
@@ -244,13 +251,14 @@ fn has_picture_ending(path: &Path) -> bool {
 /// Decodes a picture under limits, upright.
 ///
 /// # Errors
-/// A [`Kind::Data`] failure that names the file when it is missing, broken or too large.
+/// A [`Kind::Data`] failure that names the file when it is missing, broken, cut short or too large.
 pub fn read(path: &Path) -> Result<DynamicImage> {
     let refuse = |what: String| failure(Kind::Data, format!("{}: {what}", path.display()));
-    let mut reader = ImageReader::open(path)
-        .map_err(|error| at_path(Kind::Data, "open", path, &error))?
+    let bytes = regular::read(Kind::Data, path, MAX_ALLOCATION)?;
+    let mut reader = ImageReader::new(Cursor::new(&bytes))
         .with_guessed_format()
         .map_err(|error| at_path(Kind::Data, "read", path, &error))?;
+    let format = reader.format();
     let mut limits = image::Limits::default();
     limits.max_image_width = Some(MAX_SIDE);
     limits.max_image_height = Some(MAX_SIDE);
@@ -265,6 +273,11 @@ pub fn read(path: &Path) -> Result<DynamicImage> {
             "{width} x {height} pixels are more than {MAX_PIXELS}: scale it down"
         )));
     }
+    if !format.is_none_or(|format| has_its_end(format, &bytes)) {
+        return Err(refuse(
+            "the file ends early: get it again, or remove it".to_owned(),
+        ));
+    }
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
     let mut picture = DynamicImage::from_decoder(decoder)
         .map_err(|error| refuse(format!("not a readable picture: {error}")))?;
@@ -273,6 +286,62 @@ pub fn read(path: &Path) -> Result<DynamicImage> {
     }
     picture.apply_orientation(orientation);
     Ok(picture)
+}
+
+/// Whether a file reaches the end that its format marks. Decoders stop when they have seen every pixel, and
+/// that of JPEG makes up what is missing.
+fn has_its_end(format: ImageFormat, bytes: &[u8]) -> bool {
+    match format {
+        ImageFormat::Jpeg => jpeg_has_its_end(bytes),
+        ImageFormat::Png => png_has_its_end(bytes),
+        // A length after "RIFF" counts what follows it.
+        ImageFormat::WebP => bytes.get(4..8).is_some_and(|length| {
+            let length = u32::from_le_bytes([length[0], length[1], length[2], length[3]]);
+            bytes.len() as u64 >= 8 + u64::from(length)
+        }),
+        // Their decoders notice; a missing mark after the first frame of a GIF costs nothing.
+        _ => true,
+    }
+}
+
+/// Follows the segments of a JPEG, and the coded pixels between them, to the marker "end of image".
+fn jpeg_has_its_end(bytes: &[u8]) -> bool {
+    let mut at = 2;
+    loop {
+        // The next marker: 0xff with a byte that neither escapes it (0), nor fills (0xff), nor only tells
+        // where the coding starts afresh (0xd0 to 0xd7).
+        let rest = bytes.get(at..).unwrap_or_default();
+        let is_marker = |pair: &[u8]| pair[0] == 0xff && !matches!(pair[1], 0 | 0xd0..=0xd7 | 0xff);
+        let Some(found) = rest.windows(2).position(is_marker) else {
+            return false;
+        };
+        let marker = rest[found + 1];
+        at += found + 2;
+        match (marker, bytes.get(at..at + 2)) {
+            (0xd9, _) => return true,
+            // Two markers stand alone.
+            (0x01 | 0xd8, _) => {}
+            (_, Some(length)) => at += usize::from(u16::from_be_bytes([length[0], length[1]])),
+            (_, None) => return false,
+        }
+    }
+}
+
+/// Follows the chunks of a PNG to its last one.
+fn png_has_its_end(bytes: &[u8]) -> bool {
+    let mut rest = bytes.get(8..).unwrap_or_default();
+    while let Some(([a, b, c, d, kind @ ..], after)) = rest.split_first_chunk::<8>() {
+        let length = u32::from_be_bytes([*a, *b, *c, *d]) as usize;
+        // A check sum of four bytes follows.
+        let Some(next) = length.checked_add(4).and_then(|end| after.get(end..)) else {
+            return false;
+        };
+        if kind == b"IEND" {
+            return true;
+        }
+        rest = next;
+    }
+    false
 }
 
 /// Eight bits a channel, three channels, alpha composited on white.
@@ -290,10 +359,16 @@ pub fn to_rgb(picture: &DynamicImage) -> RgbImage {
     out
 }
 
-/// Resizes the shorter side to `size` and crops the centre to `size` x `size`.
+/// Resizes the shorter side to `size` and crops the centre to `size` x `size`. Of a picture more than four
+/// times as long as wide, the central square is cut out first.
 pub fn square(picture: &RgbImage, size: u32) -> RgbImage {
     let (width, height) = picture.dimensions();
     let shorter = width.min(height);
+    if width.max(height).div_ceil(EXTREME_RATIO) > shorter {
+        let (left, top) = ((width - shorter) / 2, (height - shorter) / 2);
+        let cut = image::imageops::crop_imm(picture, left, top, shorter, shorter);
+        return square(&cut.to_image(), size);
+    }
     let scaled = |side: u32| {
         let side = f64::from(side) * f64::from(size) / f64::from(shorter);
         (side.round() as u32).max(size)
@@ -390,6 +465,47 @@ mod tests {
         assert!(cut.pixels().all(|pixel| pixel.0 == [200; 3]));
         assert_eq!(square(&wide, 7).dimensions(), (7, 7));
         assert_eq!(square(&RgbImage::new(1, 1), 8).dimensions(), (8, 8));
+    }
+
+    #[test]
+    fn a_very_long_picture_takes_no_more_memory_than_a_square() {
+        let line = |width, height| {
+            RgbImage::from_fn(width, height, |x, y| {
+                image::Rgb([if x + y == 10_000 { 200 } else { 0 }; 3])
+            })
+        };
+        // Enlarged as a whole, each would have 500 billion bytes.
+        for picture in [line(20_001, 1), line(1, 20_001)] {
+            let cut = square(&picture, 3000);
+            assert_eq!(cut.dimensions(), (3000, 3000));
+            assert!(cut.pixels().all(|pixel| pixel.0 == [200; 3]));
+        }
+    }
+
+    /// A JPEG of two scans, with stuffed bytes, restarts and fill bytes; not all of it can be decoded.
+    #[test]
+    fn the_end_of_a_jpeg_is_found_behind_its_segments_and_scans() {
+        let segment = |marker: u8, body: &[u8]| {
+            let length = (body.len() as u16 + 2).to_be_bytes();
+            [&[0xff, marker], &length[..], body].concat()
+        };
+        let whole = [
+            vec![0xff, 0xd8],
+            // A thumbnail with an end of its own.
+            segment(0xe1, &[0xff, 0xd8, 1, 2, 0xff, 0xd9]),
+            segment(0xda, &[1, 2]),
+            vec![5, 0xff, 0, 7, 0xff, 0xd3, 9],
+            vec![0xff, 0xff],
+            segment(0xda, &[3]),
+            vec![1, 2, 3],
+            vec![0xff, 0xd9],
+        ]
+        .concat();
+        assert!(jpeg_has_its_end(&whole));
+        assert!(jpeg_has_its_end(&[&whole[..], b"more"].concat()));
+        for length in 0..whole.len() {
+            assert!(!jpeg_has_its_end(&whole[..length]), "{length}");
+        }
     }
 
     #[test]

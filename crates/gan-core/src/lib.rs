@@ -31,6 +31,7 @@ pub mod picture;
 mod process;
 pub mod published;
 pub mod random;
+mod regular;
 pub mod report;
 pub mod run;
 pub mod stage;

@@ -13,6 +13,7 @@
 //! last. Its bytes depend on configuration, seed and step alone.
 
 use crate::failure::{Kind, at_path, failure};
+use crate::process::{may_be_alive, owner};
 use crate::weights::{self, Metadata, Tensors, WeightFile};
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
@@ -150,9 +151,12 @@ pub fn save(
                     return Err(failure(
                         Kind::Diverged,
                         format!(
-                            "tensor {tensor} of {name}{} holds {bad} after step {} (seed {}); \
-                             the checkpoint before it is kept. Try a lower --lr",
-                            file.suffix, identity.step, identity.seed
+                            "tensor {tensor} of {name}{} holds {bad} after step {} (seed {}); {}. \
+                             Try a lower --lr",
+                            file.suffix,
+                            identity.step,
+                            identity.seed,
+                            kept(folder)
                         ),
                     ));
                 }
@@ -181,6 +185,14 @@ pub fn save(
         )));
     }
     Ok(place)
+}
+
+/// What a run that stops can go on from, in words.
+pub(crate) fn kept(folder: &Path) -> String {
+    match steps(folder).unwrap_or_default().last() {
+        Some((step, _)) => format!("the checkpoint of step {step} is kept"),
+        None => "no checkpoint had been saved yet".to_owned(),
+    }
 }
 
 fn write_folder(
@@ -351,19 +363,29 @@ impl Saved {
     }
 }
 
-/// Every step folder of a stage, oldest first. Temporary folders are not among them.
-pub fn steps(folder: &Path) -> Vec<(u64, PathBuf)> {
-    let mut steps: Vec<_> = std::fs::read_dir(folder)
-        .into_iter()
-        .flatten()
-        .flatten()
-        .filter_map(|entry| {
-            let step = step_of(entry.file_name().to_str()?)?;
-            Some((step, entry.path()))
-        })
-        .collect();
+/// Every step folder of a stage, oldest first. Temporary folders are not among them. A folder that is not
+/// there holds none.
+///
+/// # Errors
+/// A [`Kind::Checkpoint`] failure that names the folder when it is there and cannot be read: it may well
+/// hold some.
+pub fn steps(folder: &Path) -> Result<Vec<(u64, PathBuf)>> {
+    let problem =
+        |error: std::io::Error| at_path(Kind::Checkpoint, "read the folder", folder, &error);
+    let entries = match std::fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(problem(error)),
+    };
+    let mut steps = Vec::new();
+    for entry in entries {
+        let entry = entry.map_err(problem)?;
+        if let Some(step) = entry.file_name().to_str().and_then(step_of) {
+            steps.push((step, entry.path()));
+        }
+    }
     steps.sort();
-    steps
+    Ok(steps)
 }
 
 /// The newest whole checkpoint of a stage, with a warning for each newer one that is damaged.
@@ -389,7 +411,7 @@ fn newest_by(
 ) -> Result<Option<(Saved, Vec<String>)>> {
     let mut warnings = Vec::new();
     let mut first_error = None;
-    for (_, path) in steps(folder).into_iter().rev() {
+    for (_, path) in steps(folder)?.into_iter().rev() {
         match open(&path) {
             Ok(saved) => return Ok(Some((saved, warnings))),
             Err(error) => {
@@ -409,7 +431,10 @@ fn newest_by(
 /// from: they do not count, and stay until the run passes them. A failure to remove is a warning.
 pub fn rotate(folder: &Path, newest: u64, keep: usize, pinned: &[u64]) -> Vec<String> {
     let mut warnings = Vec::new();
-    let mut steps = steps(folder);
+    let mut steps = match steps(folder) {
+        Ok(steps) => steps,
+        Err(error) => return vec![format!("{error:#}")],
+    };
     steps.retain(|(step, _)| *step <= newest);
     let surplus = steps.len().saturating_sub(keep.max(1));
     for (step, path) in &steps[..surplus] {
@@ -423,14 +448,54 @@ pub fn rotate(folder: &Path, newest: u64, keep: usize, pinned: &[u64]) -> Vec<St
     warnings
 }
 
-/// Removes temporary files and folders that killed processes left behind in `folder`. Only the
-/// process that holds the run's lock may call it.
+/// Removes the temporary files and folders in `folder` of processes that have ended, and those of this one:
+/// names that end in `.tmp-` and a process's number. Only the process that holds the run's lock may call it.
 pub fn sweep(folder: &Path) {
     for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
         let name = entry.file_name();
-        if name.to_str().is_some_and(|name| name.contains(".tmp-")) {
+        let left_by = name.to_str().and_then(owner);
+        if left_by.is_some_and(|id| id == std::process::id() || !may_be_alive(id)) {
             let path = entry.path();
             let _ = std::fs::remove_dir_all(&path).or_else(|_| std::fs::remove_file(&path));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_ended_processes_left_is_swept() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = |name: &str| folder.path().join(name);
+        let own = format!("latest.tmp-{}", std::process::id());
+        let ended = format!(".step_00000003.tmp-{}", u32::MAX);
+        // The first process lives wherever there is one.
+        let kept = ["x.tmp-1", "notes.tmp-old", "my.tmp-folder.txt", "latest"];
+        std::fs::create_dir(place(&ended)).unwrap();
+        std::fs::write(place(&ended).join("generator.safetensors"), "x").unwrap();
+        for name in kept.iter().copied().chain([own.as_str()]) {
+            std::fs::write(place(name), "x").unwrap();
+        }
+        sweep(folder.path());
+        for name in kept {
+            assert!(place(name).exists(), "{name} is gone");
+        }
+        assert!(!place(&own).exists(), "an earlier process had our number");
+        if cfg!(target_os = "linux") {
+            assert!(!place(&ended).exists());
+        }
+    }
+
+    #[test]
+    fn only_a_missing_folder_holds_no_steps() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(steps(&folder.path().join("none")).unwrap().is_empty());
+        let file = folder.path().join("gan");
+        std::fs::write(&file, "x").unwrap();
+        let error = newest(&file).unwrap_err();
+        assert_eq!(crate::failure::exit_code(&error), 4);
+        assert!(error.to_string().contains("gan"), "{error}");
     }
 }

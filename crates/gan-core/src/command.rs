@@ -7,7 +7,7 @@ use crate::dataset::{DataCommand, Datasets};
 use crate::failure::{Kind, at_path, exit_code, failure};
 use crate::published::WeightsCommand;
 use crate::random::Prior;
-use crate::run::{self, Run, listen_for_interrupts};
+use crate::run::{self, ChangedData, Resumption, Run, listen_for_interrupts};
 use crate::stage::{Plan, Source};
 use crate::weights::{self, Metadata};
 use crate::{animation, latent, located, picture};
@@ -84,6 +84,9 @@ pub struct RunArguments {
     /// Go on with a run (its name or path; the newest without one), bit for bit.
     #[arg(long, value_name = "RUN", num_args = 0..=1, default_missing_value = "")]
     pub resume: Option<String>,
+    /// Go on with a run although its data changed: no longer bit for bit.
+    #[arg(long, requires = "resume")]
+    pub allow_changed_data: bool,
     /// Start a new run from the weights of a checkpoint, a .safetensors or a .pth.
     #[arg(long, value_name = "CHECKPOINT", conflicts_with = "resume")]
     pub init_from: Option<PathBuf>,
@@ -281,12 +284,21 @@ impl<C: Configuration> Launch<C> {
         let text = header + &config::to_toml(&self.config)?;
         listen_for_interrupts();
         let run = match &self.resumed {
-            Some((folder, _)) => {
-                let run = Run::open(folder.clone(), C::WORD, self.voice, notes)?;
+            Some((folder, _)) => Run::resume(
+                folder.clone(),
+                C::WORD,
                 // Raised steps are part of the run from now on.
-                weights::write_atomically(&folder.join("config.toml"), text.as_bytes())?;
-                run
-            }
+                Resumption {
+                    config: text,
+                    changed_data: if self.arguments.allow_changed_data {
+                        ChangedData::Allowed
+                    } else {
+                        ChangedData::Refused
+                    },
+                },
+                self.voice,
+                notes,
+            )?,
             None => Run::create(
                 &self.arguments.out,
                 C::WORD,
@@ -904,8 +916,15 @@ fn prune(out: &Path, word: &str, keep: usize, dry_run: bool) -> String {
     let mut freed = 0;
     for run in run::list(out, word) {
         let stages = std::fs::read_dir(run.join("checkpoints"));
-        for stage in stages.into_iter().flatten().flatten() {
-            let steps = crate::checkpoint::steps(&stage.path());
+        let stages = stages.into_iter().flatten().flatten();
+        for stage in stages.filter(|stage| stage.path().is_dir()) {
+            let steps = match crate::checkpoint::steps(&stage.path()) {
+                Ok(steps) => steps,
+                Err(error) => {
+                    lines.push(format!("{error:#}"));
+                    continue;
+                }
+            };
             // The newest whole one stays even when a newer folder is damaged.
             let whole = crate::checkpoint::newest(&stage.path());
             let newest = whole.ok().flatten().map(|(saved, _)| saved.path);

@@ -204,6 +204,7 @@ pub fn fail(binary: &str, arguments: &[&str], expected: i32) -> String {
 pub fn newest_files(run: &Path, stage: &str) -> BTreeMap<String, Vec<u8>> {
     let folder = run.join("checkpoints").join(stage);
     let (_, newest) = crate::checkpoint::steps(&folder)
+        .expect("listing the checkpoints")
         .pop()
         .unwrap_or_else(|| panic!("{} holds no checkpoint", folder.display()));
     std::fs::read_dir(newest)

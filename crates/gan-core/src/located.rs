@@ -63,16 +63,15 @@ pub fn step_folder(place: &Path, stages: &[&str]) -> Result<(Saved, Vec<String>)
     if place.join("manifest.json").is_file() {
         return Ok((Saved::open_weights(place)?, Vec::new()));
     }
-    if place.file_name().is_some_and(|name| name == "latest")
-        && let Some(stage) = place.parent()
-        && let Some(found) = newest_weights(stage)?
-    {
-        return Ok(found);
-    }
-    let candidates = stages
-        .iter()
-        .map(|stage| place.join("checkpoints").join(stage))
-        .chain([place.to_owned()]);
+    let is_latest = place.file_name().is_some_and(|name| name == "latest") && !place.is_dir();
+    let candidates: Vec<PathBuf> = match place.parent().filter(|_| is_latest) {
+        Some(stage) => vec![stage.to_owned()],
+        None => stages
+            .iter()
+            .map(|stage| place.join("checkpoints").join(stage))
+            .chain([place.to_owned()])
+            .collect(),
+    };
     for folder in candidates {
         if let Some(found) = newest_weights(&folder)? {
             return Ok(found);

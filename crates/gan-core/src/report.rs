@@ -58,8 +58,8 @@ const COLOURS: usize = 6;
 ///
 /// # Errors
 ///
-/// `run` is not a folder, one of these files exists and cannot be read from the disk, or the report cannot be written.
-/// A damaged picture or line is no error; the page names it.
+/// `run` is not a folder, the log or the configuration exists and cannot be read from the disk, or the report cannot
+/// be written. A damaged or unreadable picture or line is no error; the page names it.
 pub fn write(run: &Path, title: &str, notes: &[String]) -> Result<PathBuf> {
     ensure!(run.is_dir(), "{} is not a run folder", run.display());
     let mut warnings = Vec::new();
@@ -966,7 +966,14 @@ impl Samples {
                 for entry in entries {
                     let entry =
                         entry.with_context(|| format!("cannot list {}", folder.display()))?;
-                    names.push(entry.file_name().to_string_lossy().into_owned());
+                    let name = entry.file_name().to_string_lossy().into_owned();
+                    let is_shown = name.ends_with(".png") || name.ends_with(".gif");
+                    // Reading a named pipe would wait for its writer.
+                    if is_shown && !entry.path().is_file() {
+                        warnings.push(format!("samples/{name} is left out: it is no plain file"));
+                    } else {
+                        names.push(name);
+                    }
                 }
             }
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Self::default()),
@@ -1000,19 +1007,19 @@ impl Samples {
             ..Self::default()
         };
         if names.iter().any(|name| name == "reals.png") {
-            samples.reals = embed("reals.png", "Real images".to_string())?;
+            samples.reals = embed("reals.png", "Real images".to_string());
         }
         let sheets: Vec<(u64, String)> = sheets.into_iter().collect();
         for index in evenly_picked(sheets.len(), MOST_SAMPLES) {
             let (step, name) = &sheets[index];
             samples
                 .over_time
-                .extend(embed(name, format!("step {}", with_separators(*step)))?);
+                .extend(embed(name, format!("step {}", with_separators(*step))));
         }
         for (name, caption) in others.values().take(MOST_OTHER_PICTURES) {
             samples
                 .others
-                .extend(embed(&format!("{name}.png"), caption.clone())?);
+                .extend(embed(&format!("{name}.png"), caption.clone()));
         }
         if let Some(left_out) = others
             .len()
@@ -1025,7 +1032,7 @@ impl Samples {
             ));
         }
         if let Some(name) = names.iter().find(|name| name.ends_with(".gif")) {
-            samples.animation = embed_gif(folder, name, warnings)?;
+            samples.animation = embed_gif(folder, name, warnings);
         }
         Ok(samples)
     }
@@ -1134,16 +1141,14 @@ fn embed_png(
     name: &str,
     caption: String,
     warnings: &mut Vec<String>,
-) -> Result<Option<Picture>> {
+) -> Option<Picture> {
     let path = folder.join(name);
-    let bytes = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
-    match png_picture(bytes, caption) {
-        Ok(picture) => Ok(Some(picture)),
-        Err(error) => {
-            warnings.push(format!("samples/{name} is left out: {error}"));
-            Ok(None)
-        }
-    }
+    let picture = fs::read(&path)
+        .map_err(image::ImageError::from)
+        .and_then(|bytes| png_picture(bytes, caption));
+    picture
+        .map_err(|error| warnings.push(format!("samples/{name} is left out: {error}")))
+        .ok()
 }
 
 fn png_picture(bytes: Vec<u8>, caption: String) -> Result<Picture, image::ImageError> {
@@ -1174,29 +1179,26 @@ fn png_picture(bytes: Vec<u8>, caption: String) -> Result<Picture, image::ImageE
     })
 }
 
-fn embed_gif(folder: &Path, name: &str, warnings: &mut Vec<String>) -> Result<Option<Animation>> {
+fn embed_gif(folder: &Path, name: &str, warnings: &mut Vec<String>) -> Option<Animation> {
     let path = folder.join(name);
-    let size = fs::metadata(&path)
-        .with_context(|| format!("cannot read {}", path.display()))?
-        .len();
-    if size > LARGEST_ANIMATION {
-        return Ok(Some(Animation::Linked(name.to_string())));
-    }
-    let bytes = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
-    let dimensions =
-        ImageReader::with_format(Cursor::new(&bytes), image::ImageFormat::Gif).into_dimensions();
-    match dimensions {
-        Ok((width, height)) => Ok(Some(Animation::Embedded(Picture {
+    let embed = || -> Result<Animation, image::ImageError> {
+        if fs::metadata(&path)?.len() > LARGEST_ANIMATION {
+            return Ok(Animation::Linked(name.to_string()));
+        }
+        let bytes = fs::read(&path)?;
+        let (width, height) =
+            ImageReader::with_format(Cursor::new(&bytes), image::ImageFormat::Gif)
+                .into_dimensions()?;
+        Ok(Animation::Embedded(Picture {
             caption: title_of(name.trim_end_matches(".gif")),
             width,
             height,
             source: data_url("image/gif", &bytes),
-        }))),
-        Err(error) => {
-            warnings.push(format!("samples/{name} is left out: {error}"));
-            Ok(None)
-        }
-    }
+        }))
+    };
+    embed()
+        .map_err(|error| warnings.push(format!("samples/{name} is left out: {error}")))
+        .ok()
 }
 
 fn data_url(media_type: &str, bytes: &[u8]) -> String {

@@ -13,6 +13,7 @@
 use crate::checkpoint::{self, Identity, PartFile, Saved};
 use crate::console::{Console, Voice};
 use crate::failure::{Kind, at_path, failure};
+use crate::process::owner;
 use crate::stage::{Plan, Stage, Window};
 use crate::tensorboard::EventWriter;
 use crate::{animation, report, weights};
@@ -38,10 +39,30 @@ pub fn listen_for_interrupts() {
     });
 }
 
+/// Whether a run goes on when its data are not what they were.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ChangedData {
+    /// It does not.
+    Refused,
+    /// It does, with a warning: it is another run from there on.
+    Allowed,
+}
+
+/// How a run goes on.
+#[derive(Debug)]
+pub struct Resumption {
+    /// Its configuration from now on, for config.toml: written when the checkpoint has been read, so that a
+    /// refused resumption changes nothing.
+    pub config: String,
+    /// What to do when the data changed.
+    pub changed_data: ChangedData,
+}
+
 /// One training in one folder; no other process trains there while this value lives.
 #[derive(Debug)]
 pub struct Run {
     folder: PathBuf,
+    resumption: Option<Resumption>,
     word: String,
     console: Console,
     notes: Vec<String>,
@@ -76,9 +97,6 @@ pub fn list(out: &Path, word: &str) -> Vec<PathBuf> {
     runs.into_iter().map(|(_, path)| path).collect()
 }
 
-/// Finds a run by name under `<out>/<word>`, by path, or the newest when `name` is `None`.
-///
-/// # Errors
 /// Makes the first of 001, 002, .. that is not there. Two processes never get the same one.
 fn numbered(home: &Path) -> Result<PathBuf> {
     std::fs::create_dir_all(home).map_err(|error| at_path(Kind::Disk, "create", home, &error))?;
@@ -93,6 +111,9 @@ fn numbered(home: &Path) -> Result<PathBuf> {
     unreachable!("a folder holds fewer runs than there are numbers")
 }
 
+/// Finds a run by name under `<out>/<word>`, by path, or the newest when `name` is `None`.
+///
+/// # Errors
 /// A [`Kind::Usage`] failure that lists the runs that exist.
 pub fn find(out: &Path, word: &str, name: Option<&str>) -> Result<PathBuf> {
     let runs = list(out, word);
@@ -134,7 +155,9 @@ pub fn find(out: &Path, word: &str, name: Option<&str>) -> Result<PathBuf> {
     ))
 }
 
-fn lock(folder: &Path) -> Result<std::fs::File> {
+/// Takes the run's lock. The second value is a warning, where nothing guards the folder.
+fn lock(folder: &Path) -> Result<(std::fs::File, Option<String>)> {
+    let mut warning = None;
     let place = folder.join("lock");
     let mut file = std::fs::OpenOptions::new()
         .create(true)
@@ -157,11 +180,16 @@ fn lock(folder: &Path) -> Result<std::fs::File> {
             ));
         }
         // A file system without locks: training there still works, unguarded.
-        Err(std::fs::TryLockError::Error(_)) => {}
+        Err(std::fs::TryLockError::Error(error)) => {
+            warning = Some(format!(
+                "{} cannot be locked ({error}): nothing keeps another process from training there too",
+                place.display()
+            ));
+        }
     }
     let _ = file.set_len(0);
     let _ = writeln!(file, "process {}", std::process::id());
-    Ok(file)
+    Ok((file, warning))
 }
 
 impl Run {
@@ -197,7 +225,7 @@ impl Run {
         let occupied = std::fs::read_dir(&folder).is_ok_and(|entries| {
             entries.flatten().any(|entry| {
                 let name = entry.file_name();
-                name != "lock" && !name.to_string_lossy().contains(".tmp-")
+                name != "lock" && owner(&name.to_string_lossy()).is_none()
             })
         });
         if occupied {
@@ -221,14 +249,29 @@ impl Run {
     ///
     /// # Errors
     /// [`Kind::Disk`] when another process trains there.
-    pub fn open(folder: PathBuf, word: &str, voice: Voice, notes: Vec<String>) -> Result<Self> {
-        let lock = lock(&folder)?;
+    pub fn resume(
+        folder: PathBuf,
+        word: &str,
+        resumption: Resumption,
+        voice: Voice,
+        notes: Vec<String>,
+    ) -> Result<Self> {
+        let mut run = Self::open(folder, word, voice, notes)?;
+        run.resumption = Some(resumption);
+        Ok(run)
+    }
+
+    fn open(folder: PathBuf, word: &str, voice: Voice, notes: Vec<String>) -> Result<Self> {
+        let (lock, warning) = lock(&folder)?;
         checkpoint::sweep(&folder);
         checkpoint::sweep(&folder.join("samples"));
+        let console = Console::new(voice);
+        warning.iter().for_each(|line| console.warn(line));
         Ok(Self {
             folder,
+            resumption: None,
             word: word.to_owned(),
-            console: Console::new(voice),
+            console,
             notes,
             events: None,
             _lock: lock,
@@ -272,15 +315,24 @@ impl Run {
         self.folder.join("checkpoints").join(stage)
     }
 
+    /// What a stage that stops now can go on from, in words.
+    pub(crate) fn kept(&self, stage: &str) -> String {
+        checkpoint::kept(&self.stage_folder(stage))
+    }
+
     /// Loads the newest whole checkpoint of a stage into its parts and returns its step; 0 when
     /// there is none.
     ///
     /// # Errors
-    /// [`Kind::Checkpoint`] when every checkpoint is damaged, or is of another configuration.
+    /// [`Kind::Checkpoint`] when every checkpoint is damaged, is of another configuration or other data, or
+    /// when there is none although the log says that one was saved.
     pub fn restore<S: Stage>(&mut self, stage: &mut S, plan: &Plan) -> Result<u64> {
         let folder = self.stage_folder(S::NAME);
         checkpoint::sweep(&folder);
         let Some((saved, warnings)) = checkpoint::newest(&folder)? else {
+            if self.resumption.is_some() {
+                self.check_begun(S::NAME, plan)?;
+            }
             return Ok(0);
         };
         for warning in warnings {
@@ -298,15 +350,25 @@ impl Run {
             ));
         }
         if manifest.data != plan.data {
-            return Err(failure(
-                Kind::Checkpoint,
-                format!(
-                    "{} was trained on other data ({}) than is there now ({}): files were added, \
-                     removed or changed. Put them back, or start a new run with --init-from",
-                    saved.path.display(),
-                    manifest.data,
-                    plan.data
-                ),
+            let told = format!(
+                "{} was trained on other data ({}) than is there now ({}): files were added, \
+                 removed or changed",
+                saved.path.display(),
+                manifest.data,
+                plan.data
+            );
+            let allowed = ChangedData::Allowed;
+            if self.resumption.as_ref().map(|how| how.changed_data) != Some(allowed) {
+                return Err(failure(
+                    Kind::Checkpoint,
+                    format!(
+                        "{told}. Put them back, go on all the same with --allow-changed-data, or \
+                         start a new run with --init-from"
+                    ),
+                ));
+            }
+            self.console.warn(&format!(
+                "{told}; the run goes on, but it is no longer the same bit for bit"
             ));
         }
         if manifest.burn != checkpoint::BURN_VERSION {
@@ -320,11 +382,64 @@ impl Run {
         Ok(manifest.step)
     }
 
-    /// Prepares the log for a stage that stands at `done`: rows and pictures past it are dropped.
+    /// Refuses to start a stage again whose log goes past the first checkpoint: that one lies somewhere.
+    fn check_begun(&self, stage: &str, plan: &Plan) -> Result<()> {
+        let of_stage = |row: &Map<String, Value>| {
+            let is_of_stage = row.get("stage").and_then(Value::as_str) == Some(stage);
+            row.get("step")
+                .and_then(Value::as_u64)
+                .filter(|_| is_of_stage)
+        };
+        let rows = self.rows()?;
+        let logged = rows.iter().filter_map(|(_, row)| of_stage(row)).max();
+        let folder = self.stage_folder(stage);
+        if let Some(logged) = logged.filter(|step| *step >= plan.save_every) {
+            return Err(failure(
+                Kind::Checkpoint,
+                format!(
+                    "{} holds no checkpoint, but metrics.jsonl goes on to step {logged}, and one is saved \
+                     every {} steps: is a disk not mounted? Put the checkpoints back, or start anew under \
+                     another --name",
+                    folder.display(),
+                    plan.save_every
+                ),
+            ));
+        }
+        self.console.warn(&format!(
+            "{} holds no checkpoint yet: the run starts at step 0 again",
+            folder.display()
+        ));
+        Ok(())
+    }
+
+    /// The log's rows with their text. Lines that are torn, or no text at all, are left out.
+    fn rows(&self) -> Result<Vec<(String, Map<String, Value>)>> {
+        let place = self.folder.join("metrics.jsonl");
+        let bytes = match std::fs::read(&place) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(at_path(Kind::Disk, "read", &place, &error)),
+        };
+        let row = |line: &[u8]| {
+            let line = std::str::from_utf8(line).ok()?;
+            let Ok(Value::Object(row)) = serde_json::from_str(line) else {
+                return None;
+            };
+            Some((line.to_owned(), row))
+        };
+        Ok(bytes.split(|byte| *byte == b'\n').filter_map(row).collect())
+    }
+
+    /// Prepares the log for a stage that stands at `done`: rows and pictures past it are dropped. A resumed
+    /// run has its configuration written.
     ///
     /// # Errors
     /// [`Kind::Disk`] when the folder cannot be written.
     pub fn begin_stage(&mut self, stage: &str, done: u64, plan: &Plan) -> Result<()> {
+        if let Some(resumption) = &self.resumption {
+            let place = self.folder.join("config.toml");
+            weights::write_atomically(&place, resumption.config.as_bytes())?;
+        }
         for folder in ["samples", "tensorboard"] {
             let folder = self.folder.join(folder);
             std::fs::create_dir_all(&folder)
@@ -363,14 +478,8 @@ impl Run {
     /// step once.
     fn forget_after(&mut self, stage: &str, done: u64) -> Result<()> {
         let place = self.folder.join("metrics.jsonl");
-        let Ok(text) = std::fs::read_to_string(&place) else {
-            return Ok(());
-        };
         let mut kept = String::new();
-        for line in text.lines() {
-            let Ok(Value::Object(row)) = serde_json::from_str(line) else {
-                continue;
-            };
+        for (line, row) in self.rows()? {
             let step = row.get("step").and_then(Value::as_u64).unwrap_or(0);
             // A stage that starts again writes its first row again.
             let is_past = step > done || done == 0;
@@ -380,10 +489,10 @@ impl Run {
             if let Some(elapsed) = row.get("elapsed_s").and_then(Value::as_f64) {
                 self.earlier = elapsed;
             }
-            kept.push_str(line);
+            kept.push_str(&line);
             kept.push('\n');
         }
-        if kept != text {
+        if std::fs::read(&place).is_ok_and(|bytes| bytes != kept.as_bytes()) {
             weights::write_atomically(&place, kept.as_bytes())?;
         }
         Ok(())
@@ -511,7 +620,7 @@ impl Run {
         }
     }
 
-    /// Saves a checkpoint, drops surplus ones, and renews the report.
+    /// Saves a checkpoint, and drops surplus ones.
     ///
     /// # Errors
     /// As [`checkpoint::save`].
@@ -551,10 +660,14 @@ impl Run {
         for warning in checkpoint::rotate(&folder, step, plan.keep, &pinned) {
             self.console.warn(&warning);
         }
-        self.write_report()
+        Ok(())
     }
 
-    fn write_report(&self) -> Result<()> {
+    /// Renews the report.
+    ///
+    /// # Errors
+    /// [`Kind::Disk`] when it cannot be written.
+    pub(crate) fn write_report(&self) -> Result<()> {
         let name = self
             .folder
             .file_name()
@@ -581,7 +694,8 @@ impl Run {
         Ok(())
     }
 
-    /// Joins the sample pictures into `samples/training.gif`, at most 60 of them.
+    /// Joins the sample pictures into `samples/training.gif`, at most 60 of them. Those that cannot be read
+    /// any more are told and left out: the training is done.
     fn animate(&self) -> Result<()> {
         let folder = self.folder.join("samples");
         let mut names: Vec<PathBuf> = std::fs::read_dir(&folder)
@@ -603,12 +717,27 @@ impl Run {
         let mut frames: Vec<RgbImage> = Vec::new();
         for (index, path) in names.iter().enumerate() {
             if index % stride == 0 || index == last {
-                frames.push(crate::images::read(path)?.into_rgb8());
+                match crate::images::read(path) {
+                    Ok(picture) => frames.push(picture.into_rgb8()),
+                    Err(error) => self
+                        .console
+                        .warn(&format!("left out of the animation: {error:#}")),
+                }
             }
         }
-        let size = frames[frames.len() - 1].dimensions();
+        let Some(size) = frames.last().map(RgbImage::dimensions) else {
+            return Ok(());
+        };
         frames.retain(|frame| frame.dimensions() == size);
-        animation::write(&folder.join("training.gif"), &frames, 150)
+        let place = folder.join("training.gif");
+        if place.is_dir() {
+            self.console.warn(&format!(
+                "{} is a folder: there is no animation of the samples",
+                place.display()
+            ));
+            return Ok(());
+        }
+        animation::write(&place, &frames, 150)
     }
 }
 

@@ -242,6 +242,10 @@ pub fn fit<S: Stage>(
     announce(stage, plan, run)?;
     let epoch_length = source.len().max(1) as u64;
     if done == 0 {
+        let is_kept = plan.trace.is_some() || plan.initialised;
+        if is_kept {
+            save(stage, 0, plan, run)?;
+        }
         let first = source.batch(0, 0)?;
         if let Some(picture) = stage.reals(&first) {
             run.picture("reals", None, &picture)?;
@@ -252,10 +256,12 @@ pub fn fit<S: Stage>(
             ..At::default()
         };
         preview(stage, &at, 0, run)?;
-        if plan.trace.is_some() || plan.initialised {
-            save(stage, 0, plan, run)?;
+        if is_kept {
+            run.write_report()?;
         }
     }
+    // The step of the newest checkpoint, or the one from which this process can begin again.
+    let mut kept = done;
     std::thread::scope(|scope| {
         let mut loader = Loader::new(scope, source, plan.workers, done, plan.steps);
         let mut window = Window::new();
@@ -275,7 +281,13 @@ pub fn fit<S: Stage>(
                 tape: traced.map(|_| Tape::default()),
             };
             let started = Instant::now();
-            let batch = loader.next(source, step)?;
+            let batch = match loader.next(source, step) {
+                Ok(batch) => batch,
+                Err(error) => {
+                    let is_unsaved = done > kept && window.read().is_ok();
+                    return Err(rescue(error, is_unsaved.then_some(done), stage, plan, run));
+                }
+            };
             let waited = started.elapsed();
             let scalars = stage
                 .step(batch, &at)
@@ -286,33 +298,50 @@ pub fn fit<S: Stage>(
             window.push(step, scalars, waited, started.elapsed());
             done = next;
             let stopping = run.interrupted();
-            if at.logged || stopping {
-                source
-                    .warning()
-                    .iter()
-                    .for_each(|line| run.console().warn(line));
+            let told = at.logged || stopping;
+            let mut values = None;
+            if told || sampled || saved {
+                let read = window.read();
+                values = Some(read.map_err(|bad| bad.failure(plan.seed, &run.kept(S::NAME)))?);
             }
-            if at.logged || sampled || saved || stopping {
-                let values = window.read(plan.seed)?;
-                if at.logged || stopping {
-                    let epoch = done as f64 / epoch_length as f64;
-                    run.log(S::NAME, done, epoch, &values, &window, plan)?;
-                    window = Window::new();
-                } else {
-                    window.keep(values);
-                }
-            }
-            run.tick(done, plan);
-            if sampled {
-                let at = At {
-                    step: done,
-                    tape: None,
-                    ..at
-                };
-                preview(stage, &at, done, run)?;
-            }
+            // Before anything is told: what can fail below costs no step.
             if saved || stopping {
                 save(stage, done, plan, run)?;
+                kept = done;
+            }
+            let tell = || -> Result<()> {
+                if told {
+                    source
+                        .warning()
+                        .iter()
+                        .for_each(|line| run.console().warn(line));
+                }
+                if let Some(values) = values {
+                    if told {
+                        let epoch = done as f64 / epoch_length as f64;
+                        run.log(S::NAME, done, epoch, &values, &window, plan)?;
+                        window = Window::new();
+                    } else {
+                        window.keep(values);
+                    }
+                }
+                run.tick(done, plan);
+                if sampled {
+                    let at = At {
+                        step: done,
+                        tape: None,
+                        ..at
+                    };
+                    preview(stage, &at, done, run)?;
+                }
+                if saved || stopping {
+                    run.write_report()?;
+                }
+                Ok(())
+            };
+            if let Err(error) = tell() {
+                let unsaved = (done > kept).then_some(done);
+                return Err(rescue(error, unsaved, stage, plan, run));
             }
             if stopping && !last {
                 return Err(failure(
@@ -328,6 +357,32 @@ pub fn fit<S: Stage>(
         Ok(())
     })?;
     run.end_stage(S::NAME, plan)
+}
+
+/// Saves what was learned up to step `unsaved`, whose values are finite, before `error` ends the training:
+/// between two steps the networks are whole, whatever failed.
+fn rescue<S: Stage>(
+    error: anyhow::Error,
+    unsaved: Option<u64>,
+    stage: &mut S,
+    plan: &Plan,
+    run: &mut Run,
+) -> anyhow::Error {
+    let Some(done) = unsaved else {
+        return error;
+    };
+    match save(stage, done, plan, run) {
+        Ok(()) => error.context(format!(
+            "stopped at step {done} of {}; the checkpoint is saved, go on with: {}",
+            plan.steps,
+            run.resume_command()
+        )),
+        Err(second) => error.context(format!(
+            "stopped at step {done} of {}, and it could not be saved ({second:#}); {}",
+            plan.steps,
+            run.kept(S::NAME)
+        )),
+    }
 }
 
 /// Says before the first step how large everything is: parameters, memory, checkpoints.
@@ -456,19 +511,13 @@ impl Window {
         self.elapsed += elapsed;
     }
 
-    /// The mean of each value by name; the first that is not finite is an error with its step.
-    fn read(&mut self, seed: u64) -> Result<BTreeMap<&'static str, (f64, u64)>> {
+    /// The sum and count of each value by name, or the first that is not finite.
+    fn read(&mut self) -> Result<BTreeMap<&'static str, (f64, u64)>, NotFinite> {
         let mut sums = std::mem::take(&mut self.sums);
         for (step, scalars) in self.pending.drain(..) {
             for (name, value) in scalars.read() {
                 if !value.is_finite() {
-                    return Err(failure(
-                        Kind::Diverged,
-                        format!(
-                            "{name} is {value} at step {step} (seed {seed}): training stopped, and \
-                             the last good checkpoint is kept. Try a lower --lr"
-                        ),
-                    ));
+                    return Err(NotFinite { name, value, step });
                 }
                 let entry = sums.entry(name).or_default();
                 entry.0 += value;
@@ -480,6 +529,25 @@ impl Window {
 
     fn keep(&mut self, sums: BTreeMap<&'static str, (f64, u64)>) {
         self.sums = sums;
+    }
+}
+
+/// A value that is no number, or an endless one.
+struct NotFinite {
+    name: &'static str,
+    value: f64,
+    step: u64,
+}
+
+impl NotFinite {
+    fn failure(&self, seed: u64, kept: &str) -> anyhow::Error {
+        let Self { name, value, step } = self;
+        failure(
+            Kind::Diverged,
+            format!(
+                "{name} is {value} at step {step} (seed {seed}): training stopped; {kept}. Try a lower --lr"
+            ),
+        )
     }
 }
 

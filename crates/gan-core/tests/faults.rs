@@ -362,6 +362,123 @@ fn damaged_configurations() {
     }
 }
 
+/// A stage that only counts, and data that end before the training does.
+mod counting {
+    use super::*;
+    use gan_core::checkpoint::Checkpoint;
+    use gan_core::failure::{Kind, failure};
+    use gan_core::stage::{At, Panel, Scalars, Source, Stage};
+    use gan_core::weights::WeightFile;
+
+    #[derive(Default)]
+    pub(crate) struct Counter(pub(crate) f32);
+
+    impl Checkpoint for Counter {
+        fn files(&self) -> Vec<PartFile> {
+            let count = HostTensor::vector(vec![self.0]);
+            vec![PartFile::weights([("count".to_owned(), count)].into())]
+        }
+
+        fn restore(
+            &mut self,
+            read: &mut dyn FnMut(&str) -> anyhow::Result<WeightFile>,
+        ) -> anyhow::Result<()> {
+            self.0 = read("")?.tensors["count"].values[0];
+            Ok(())
+        }
+    }
+
+    impl Stage for Counter {
+        type Batch = f32;
+        const NAME: &'static str = "gan";
+
+        fn step(&mut self, batch: f32, _at: &At) -> anyhow::Result<Scalars> {
+            self.0 += 1.0;
+            let mut scalars = Scalars::default();
+            scalars.put("loss", f64::from(batch));
+            Ok(scalars)
+        }
+
+        fn preview(&self, _at: &At) -> anyhow::Result<(Vec<Panel>, Scalars)> {
+            Ok(Default::default())
+        }
+
+        fn parts(
+            &mut self,
+            visit: &mut dyn FnMut(&str, &mut dyn Checkpoint) -> anyhow::Result<()>,
+        ) -> anyhow::Result<()> {
+            visit("counter", self)
+        }
+    }
+
+    /// Batches of one value; the one after the last of them cannot be read.
+    pub(crate) struct Ending(pub(crate) Vec<f32>);
+
+    impl Source for Ending {
+        type Batch = f32;
+
+        fn len(&self) -> usize {
+            1000
+        }
+
+        fn batch(&self, _epoch: u64, index: usize) -> anyhow::Result<f32> {
+            let gone = || failure(Kind::Data, "data/0007.png: gone");
+            self.0.get(index).copied().ok_or_else(gone)
+        }
+
+        fn fingerprint(&self) -> String {
+            "numbers".to_owned()
+        }
+    }
+}
+
+#[test]
+fn data_that_end_cost_no_step() {
+    use counting::{Counter, Ending};
+    let train = |out: &Path, workers: usize, values: Vec<f32>| {
+        let plan = gan_core::stage::Plan {
+            steps: 100,
+            seed: 3,
+            batch_size: 1,
+            accumulate: 1,
+            workers,
+            log_every: 50,
+            sample_every: 50,
+            save_every: 5,
+            keep: 2,
+            identity: String::new(),
+            data: "numbers".to_owned(),
+            initialised: false,
+            extra: Metadata::new(),
+            trace: None,
+        };
+        let quiet = gan_core::console::Voice::Quiet;
+        let mut run = run::Run::create(out, "sample", Some("run"), "", quiet, vec![]).unwrap();
+        let error = gan_core::stage::fit(&mut Counter(0.0), &Ending(values), &plan, &mut run);
+        let newest = checkpoint::newest(&out.join("sample/run/checkpoints/gan")).unwrap();
+        (
+            error.unwrap_err(),
+            newest.map_or(0, |(saved, _)| saved.manifest.step),
+        )
+    };
+    for workers in [0, 2] {
+        let out = folder();
+        let (error, newest) = train(out.path(), workers, vec![1.0; 7]);
+        assert_eq!((exit_code(&error), newest), (3, 7), "{error:#}");
+        let said = format!("{error:#}");
+        assert!(
+            said.contains("0007.png") && said.contains("at step 7 of 100; the checkpoint is saved"),
+            "{said}"
+        );
+    }
+    // What was learned from a value that is no number is not kept.
+    let mut values = vec![1.0; 7];
+    values[6] = f32::NAN;
+    let out = folder();
+    let (error, newest) = train(out.path(), 0, values);
+    assert_eq!((exit_code(&error), newest), (3, 5), "{error:#}");
+}
+
 fn checkpoint_in(folder: &Path) -> PathBuf {
     let identity = Identity {
         architecture: "sample".to_owned(),

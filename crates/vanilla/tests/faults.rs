@@ -551,7 +551,7 @@ fn a_run_falls_back_to_its_older_checkpoint() {
         succeed(BINARY, &["info", &text(&place.run())]);
     }
     // Nothing whole is left.
-    for (_, folder) in checkpoint::steps(&place.checkpoints()) {
+    for (_, folder) in checkpoint::steps(&place.checkpoints()).unwrap() {
         std::fs::write(folder.join("discriminator.safetensors"), "x").unwrap();
     }
     let (code, said) = place.resume(&[]);
@@ -574,12 +574,125 @@ fn a_run_falls_back_to_its_older_checkpoint() {
     );
 }
 
+#[test]
+fn a_refused_resumption_changes_nothing() {
+    let place = Place::new();
+    place.train(&["--steps", "4"]);
+    let config = place.run().join("config.toml");
+    let before = std::fs::read(&config).unwrap();
+    let other = place.path("other");
+    std::fs::create_dir(&other).unwrap();
+    let pictures = vanilla::data::procedural(3, 39);
+    std::fs::write(
+        other.join("train-images-idx3-ubyte"),
+        idx_bytes(0x0803, &[39, 28, 28], &pictures.pixels),
+    )
+    .unwrap();
+    let more = ["--steps", "8", "--data", &text(&other)];
+    let (code, said) = place.resume(&more);
+    assert_eq!(code, Some(4), "{said}");
+    assert!(
+        said.contains("trained on other data") && said.contains("--allow-changed-data"),
+        "{said}"
+    );
+    assert_eq!(std::fs::read(&config).unwrap(), before);
+
+    let (code, said) = place.resume(&[&more[..], &["--allow-changed-data"]].concat());
+    assert_eq!(code, Some(0), "{said}");
+    assert!(
+        said.contains("warning") && said.contains("no longer the same bit for bit"),
+        "{said}"
+    );
+    assert_ne!(std::fs::read(&config).unwrap(), before);
+    assert_eq!(place.newest_step(), 8);
+    // From there on these are the run's data.
+    let (code, said) = place.resume(&["--steps", "9"]);
+    assert_eq!(code, Some(0), "{said}");
+    refuse(&["train", "--allow-changed-data"], 2, &["--resume"]);
+}
+
+#[test]
+fn a_run_whose_checkpoints_are_gone_does_not_start_again() {
+    let place = Place::new();
+    place.train(&["--steps", "4"]);
+    let gone = place.run().join("checkpoints");
+    let log = place.run().join("metrics.jsonl");
+    let before = std::fs::read(&log).unwrap();
+    std::fs::rename(&gone, place.path("unmounted")).unwrap();
+    for is_empty in [false, true] {
+        if is_empty {
+            std::fs::create_dir(&gone).unwrap();
+        }
+        let (code, said) = place.resume(&[]);
+        assert_eq!(code, Some(4), "{said}");
+        assert!(
+            said.contains("checkpoints/gan holds no checkpoint")
+                && said.contains("step 4")
+                && said.contains("--name"),
+            "{said}"
+        );
+        assert_eq!(std::fs::read(&log).unwrap(), before);
+    }
+    // Not a folder at all: what is in it cannot be told.
+    std::fs::remove_dir(&gone).unwrap();
+    std::fs::write(&gone, "x").unwrap();
+    let (code, said) = place.resume(&[]);
+    assert_eq!(code, Some(4), "{said}");
+    std::fs::remove_file(&gone).unwrap();
+
+    // A run that was killed before its first checkpoint has none.
+    std::fs::write(
+        &log,
+        &b"{\"stage\":\"gan\",\"step\":2}\n\xff\xfe\n{\"sta"[..],
+    )
+    .unwrap();
+    let (code, said) = place.resume(&[]);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(
+        said.contains("warning") && said.contains("starts at step 0 again"),
+        "{said}"
+    );
+    assert_eq!(place.newest_step(), 4);
+    let text = std::fs::read_to_string(&log).expect("a log of text alone");
+    assert_eq!(text.matches("\"step\":2").count(), 1, "{text}");
+}
+
+/// Samples and logs come after the checkpoint of their step, or cause one.
+#[test]
+fn a_sample_that_cannot_be_written_costs_no_step() {
+    let place = Place::new();
+    let often = ["--sample-every", "5", "--save-every", "100"];
+    place.train(&[&often[..], &["--steps", "2"]].concat());
+    let sample = place.run().join("samples/step_00000005.png");
+    std::fs::create_dir(&sample).unwrap();
+    let (code, said) = place.resume(&["--steps", "12"]);
+    assert_eq!(code, Some(6), "{said}");
+    assert!(
+        said.contains("stopped at step 5 of 12; the checkpoint is saved")
+            && said.contains("step_00000005.png"),
+        "{said}"
+    );
+    assert_eq!(place.newest_step(), 5);
+    let (code, said) = place.resume(&["--steps", "12"]);
+    assert_eq!(code, Some(0), "{said}");
+    // A folder among the samples is no reason to fail when all is done.
+    assert!(
+        said.contains("left out of the animation") && said.contains("step_00000005.png"),
+        "{said}"
+    );
+    assert!(place.run().join("samples/training.gif").is_file());
+    let straight = Place::new();
+    straight.train(&[&often[..], &["--steps", "12"]].concat());
+    let newest = |place: &Place| gan_core::contract::newest_files(&place.run(), "gan");
+    assert!(newest(&place) == newest(&straight));
+}
+
 /// The moments of the optimizers matter to a trainer only; people leave them out to save space.
 #[test]
 fn samples_do_not_need_the_optimizers() {
     let place = Place::new();
     place.train(&["--steps", "4"]);
-    for (_, folder) in checkpoint::steps(&place.checkpoints()) {
+    for (_, folder) in checkpoint::steps(&place.checkpoints()).unwrap() {
         for name in ["generator_optimizer", "discriminator_optimizer"] {
             std::fs::remove_file(folder.join(format!("{name}.safetensors"))).unwrap();
         }
@@ -770,6 +883,10 @@ fn divergence_keeps_the_last_good_checkpoint() {
         }
     }
     assert!(place.leftovers().is_empty(), "{:?}", place.leftovers());
+    assert!(said.contains("the checkpoint of step 0 is kept"), "{said}");
+    let none = ["--name", "none", "--steps", "400"];
+    let said = place.refuse_train(&[&none[..], &wild[..4]].concat(), 7, &["seed 0"]);
+    assert!(said.contains("no checkpoint had been saved yet"), "{said}");
     let made = text(&place.path("made"));
     let run = text(&place.path("runs/vanilla/wild"));
     succeed(
@@ -876,7 +993,7 @@ fn a_full_disk_costs_no_checkpoint() {
         hints.push((said.contains("free some space"), said));
         let gan = disk.0.join("vanilla/run/checkpoints/gan");
         assert!(place.leftovers().is_empty(), "{:?}", place.leftovers());
-        let steps = checkpoint::steps(&gan);
+        let steps = checkpoint::steps(&gan).unwrap();
         assert!(steps.len() > 1, "{size}: {steps:?}");
         for (_, folder) in &steps {
             checkpoint::Saved::open(folder).expect("what has its name is whole");

@@ -3,8 +3,8 @@
 use crate::archive;
 use crate::command::print;
 use crate::console::{Console, Voice};
-use crate::download::{Patience, Remote, download};
-use crate::failure::{Kind, at_path, failure};
+use crate::download::{Patience, Remote, download, forget_sum};
+use crate::failure::{Kind, at_path, exit_code, failure};
 use crate::folder::{self, Crop, Inspection, Preparation};
 use crate::idx;
 use anyhow::Result;
@@ -177,8 +177,13 @@ fn fetch(datasets: &Datasets, name: &str, output: Option<&Path>) -> Result<()> {
     console.say(&format!("{name}: {}", known.about));
     for file in known.files {
         let target = folder.join(file.name);
+        if target.exists() {
+            // Put there by hand: before its sum is recorded as the right one.
+            file.check_archive(&target, known.page)?;
+        }
         let remote = file.remote(known.page);
         get(&remote, &target, &console)?;
+        file.check_archive(&target, known.page)?;
         if archive::is_archive(&target) && !file.name.ends_with("-ubyte.gz") {
             let stem = file.name.split('.').next().unwrap_or(file.name);
             let into = folder.join(stem);
@@ -193,7 +198,8 @@ fn fetch(datasets: &Datasets, name: &str, output: Option<&Path>) -> Result<()> {
                         console.say(&format!("{files} files, {} MB unpacked", bytes >> 20));
                     }
                 },
-            )?;
+            )
+            .map_err(|error| file.not_unpacked(&target, error))?;
             console.say(&if extracted.already {
                 format!("{} is unpacked already", into.display())
             } else {
@@ -210,7 +216,55 @@ fn fetch(datasets: &Datasets, name: &str, output: Option<&Path>) -> Result<()> {
     Ok(())
 }
 
+/// What a file begins with, for a person: a page of HTML looks different from an archive.
+fn beginning(path: &Path) -> String {
+    use std::io::Read;
+    let mut start = Vec::new();
+    let read = std::fs::File::open(path).and_then(|file| file.take(40).read_to_end(&mut start));
+    match read {
+        Err(error) => format!("cannot be read: {error}"),
+        Ok(0) => "is empty".to_owned(),
+        Ok(_) => format!("begins with \"{}\"", start.escape_ascii()),
+    }
+}
+
 impl KnownFile {
+    /// Refuses what has an archive's name and is none.
+    fn check_archive(&self, target: &Path, page: &str) -> Result<()> {
+        let is_named_so = [".zip", ".tar", ".tar.gz", ".tgz"]
+            .iter()
+            .any(|ending| self.name.ends_with(ending));
+        if !is_named_so || !target.is_file() || archive::is_archive(target) {
+            return Ok(());
+        }
+        if self.sha256.is_none() {
+            forget_sum(target);
+        }
+        Err(failure(
+            Kind::Data,
+            format!(
+                "{file} is no archive: it {}. Remove {file} and run again, or put the right file there: {page}",
+                beginning(target),
+                file = target.display(),
+            ),
+        ))
+    }
+
+    /// An archive that is damaged must not be the one to compare with.
+    fn not_unpacked(&self, target: &Path, error: anyhow::Error) -> anyhow::Error {
+        if self.sha256.is_some() || exit_code(&error) != Kind::Data.exit_code() {
+            return error;
+        }
+        forget_sum(target);
+        failure(
+            Kind::Data,
+            format!(
+                "{error:#}. Remove {} and run again to fetch it anew",
+                target.display()
+            ),
+        )
+    }
+
     fn remote(&self, page: &str) -> Remote {
         Remote {
             file: self.name.to_owned(),
@@ -383,4 +437,62 @@ fn write_procedural(datasets: &Datasets, output: &Path, count: usize) -> Result<
         let _ = std::fs::remove_dir_all(&partial);
     }
     written
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FILE: KnownFile = KnownFile {
+        name: "set.zip",
+        mirrors: &[],
+        sha256: None,
+        bytes: None,
+        most_bytes: 1 << 20,
+    };
+
+    const DATASETS: Datasets = Datasets {
+        word: "sample",
+        known: &[Known {
+            name: "set",
+            about: "a set",
+            page: "ask for set.zip",
+            files: &[FILE],
+        }],
+        procedural: |_, _| Ok(()),
+        procedural_count: 1,
+        procedural_about: "nothing",
+        suggest: |_| Vec::new(),
+    };
+
+    #[test]
+    fn what_is_no_archive_is_told_and_its_sum_forgotten() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = |name: &str| folder.path().join(name);
+        let (target, record) = (place("set.zip"), place("set.zip.sha256"));
+        let refused = |part: &str| {
+            let error = fetch(&DATASETS, "set", Some(folder.path())).unwrap_err();
+            let said = format!("{error:#}");
+            assert_eq!(exit_code(&error), 3, "{said}");
+            let fix = format!("emove {} and run again", target.display());
+            assert!(said.contains(part) && said.contains(&fix), "{said}");
+            assert!(!record.exists(), "the sum of a wrong file is kept");
+        };
+        std::fs::write(&target, "<!DOCTYPE html><title>quota</title>").unwrap();
+        refused("begins with \"<!DOCTYPE html>");
+        std::fs::write(&target, "").unwrap();
+        refused("is empty");
+        // An archive by its first bytes, and cut short.
+        let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+        zip.start_file("a.txt", zip::write::SimpleFileOptions::default())
+            .unwrap();
+        std::io::Write::write_all(&mut zip, b"hello").unwrap();
+        let whole = zip.finish().unwrap().into_inner();
+        std::fs::write(&target, &whole[..whole.len() / 2]).unwrap();
+        refused("set.zip");
+        // The right one is taken after that.
+        std::fs::write(&target, &whole).unwrap();
+        fetch(&DATASETS, "set", Some(folder.path())).unwrap();
+        assert!(place("set/a.txt").is_file() && record.is_file());
+    }
 }

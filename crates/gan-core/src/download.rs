@@ -200,6 +200,13 @@ fn everything_failed(
     failure(Kind::Download, message)
 }
 
+/// Forgets the sum that was recorded for `target`, which turned out to be another file than the one meant.
+pub fn forget_sum(target: &Path) {
+    if let Ok(place) = Place::of(target) {
+        let _ = fs::remove_file(place.record_path());
+    }
+}
+
 /// Checks a file that is already in place, and records its sum where none was known.
 fn check_present(
     remote: &Remote,

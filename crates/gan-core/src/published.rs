@@ -5,7 +5,7 @@
 use crate::command::print;
 use crate::console::{Console, Voice};
 use crate::dataset;
-use crate::download::Remote;
+use crate::download::{Remote, forget_sum};
 use crate::failure::{Kind, failure};
 use anyhow::Result;
 use std::path::{Path, PathBuf};
@@ -103,7 +103,7 @@ impl Published {
         if !sum.starts_with(&self.sha256) {
             let bad = target.with_extension("bad");
             let _ = std::fs::rename(&target, &bad);
-            let _ = std::fs::remove_file(format!("{}.sha256", target.display()));
+            forget_sum(&target);
             return Err(failure(
                 Kind::Download,
                 format!(

@@ -40,6 +40,8 @@ pub struct Data {
 enum Store {
     /// `channels * side * side` bytes a picture, planar.
     Memory(Vec<Vec<u8>>),
+    /// As they were read: small, and brought to the network's size when they are needed.
+    Idx(idx::Pictures),
     Files(Files),
 }
 
@@ -47,6 +49,7 @@ impl Store {
     fn len(&self) -> usize {
         match self {
             Self::Memory(pictures) => pictures.len(),
+            Self::Idx(pictures) => pictures.len(),
             Self::Files(files) => files.len(),
         }
     }
@@ -68,12 +71,17 @@ impl Data {
             Store::Memory(procedural(config))
         } else {
             let place = Path::new(folder);
+            let bytes = config.channels * config.image_size * config.image_size;
             if place.is_file() || idx::is_here(place, "train") {
                 let pictures = idx::Pictures::read(place, "train")?;
-                return Self::new(Store::Memory(from_idx(&pictures, config)), config, broken);
+                let store = if pictures.len().saturating_mul(bytes) <= memory {
+                    Store::Memory(from_idx(&pictures, config))
+                } else {
+                    Store::Idx(pictures)
+                };
+                return Self::new(store, config, broken);
             }
             let files = images::list(place)?;
-            let bytes = config.channels * config.image_size * config.image_size;
             if files.len().saturating_mul(bytes) <= memory {
                 let decoded = files.map(|file| decode(file, config));
                 let keep = |result: Result<Vec<u8>>| {
@@ -138,6 +146,7 @@ impl Data {
     fn picture(&self, index: usize) -> Result<std::borrow::Cow<'_, [u8]>> {
         match &self.store {
             Store::Memory(pictures) => Ok(pictures[index].as_slice().into()),
+            Store::Idx(pictures) => Ok(enlarged(pictures, index, &self.config).into()),
             Store::Files(files) => Ok(self.read(files, index)?.into()),
         }
     }
@@ -172,6 +181,13 @@ fn fingerprint(store: &Store) -> String {
                 "{} pictures, sha256 {}",
                 pictures.len(),
                 sha256(&pictures.concat())
+            )
+        }
+        Store::Idx(pictures) => {
+            format!(
+                "{} pictures, sha256 before they were resized {}",
+                pictures.len(),
+                sha256(&pictures.pixels)
             )
         }
         Store::Files(files) => {
@@ -280,19 +296,21 @@ fn procedural(config: &Config) -> Vec<Vec<u8>> {
 
 /// Idx pictures at the network's size and with its channels.
 pub(crate) fn from_idx(pictures: &idx::Pictures, config: &Config) -> Vec<Vec<u8>> {
-    let (width, height) = (pictures.width as u32, pictures.height as u32);
     (0..pictures.len())
-        .map(|index| {
-            let bytes = pictures.picture(index);
-            let picture = RgbImage::from_fn(width, height, |x, y| {
-                image::Rgb([bytes[(y * width + x) as usize]; 3])
-            });
-            planar(
-                &images::square(&picture, config.image_size as u32),
-                config.channels,
-            )
-        })
+        .map(|index| enlarged(pictures, index, config))
         .collect()
+}
+
+fn enlarged(pictures: &idx::Pictures, index: usize, config: &Config) -> Vec<u8> {
+    let (width, height) = (pictures.width as u32, pictures.height as u32);
+    let bytes = pictures.picture(index);
+    let picture = RgbImage::from_fn(width, height, |x, y| {
+        image::Rgb([bytes[(y * width + x) as usize]; 3])
+    });
+    planar(
+        &images::square(&picture, config.image_size as u32),
+        config.channels,
+    )
 }
 
 /// Reads a picture as `channels * side * side` planar bytes.
@@ -380,6 +398,25 @@ mod tests {
         config.training.data = folder.display().to_string();
         config.training.batch_size = 5;
         config
+    }
+
+    #[test]
+    fn idx_pictures_that_memory_does_not_hold_are_resized_when_they_are_needed() {
+        let folder = tempfile::tempdir().unwrap();
+        let pictures = idx::Pictures {
+            pixels: (0..12 * 28 * 28).map(|at| (at % 251) as u8).collect(),
+            labels: Vec::new(),
+            height: 28,
+            width: 28,
+        };
+        pictures.write(folder.path(), "train").unwrap();
+        let config = config(folder.path());
+        let kept = Data::open(&config).unwrap();
+        let resized = Data::open_within(&config, 1000).unwrap();
+        assert!(matches!(resized.store, Store::Idx(_)));
+        for index in 0..2 {
+            assert!(kept.batch(1, index).unwrap() == resized.batch(1, index).unwrap());
+        }
     }
 
     #[test]

@@ -1,12 +1,19 @@
 //! Grey pictures and their labels in idx files, the format of MNIST and Fashion-MNIST.
 
 use crate::failure::{Kind, at_path, failure};
+use crate::regular;
 use anyhow::Result;
-use std::io::{Read, Write};
+use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 /// Most bytes of pictures that are read into memory.
 const MOST_BYTES: u64 = 4 << 30;
+/// Most pictures or labels of one file.
+const MOST_COUNT: usize = 10_000_000;
+/// Unpacked bytes for each packed byte of a gzipped file, once there are more than [`RATIO_FREE_BYTES`].
+const MOST_RATIO: u64 = 200;
+/// Unpacked bytes that are always allowed: few small pictures of one grey pack very tightly.
+const RATIO_FREE_BYTES: u64 = 16 << 20;
 
 /// Grey pictures of one size, one byte a pixel, with labels where there are any.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -170,15 +177,18 @@ fn write_idx(path: &Path, sizes: &[usize], body: &[u8]) -> Result<()> {
 ///
 /// # Errors
 /// [`Kind::Data`]: the magic of another kind of file, a body that is too short or too long, sizes
-/// that are zero or absurd.
+/// that are zero or absurd, far more bytes than its packed size makes likely.
 pub fn read_idx(path: &Path, rank: usize) -> Result<(Vec<usize>, Vec<u8>)> {
     let refuse = |what: String| failure(Kind::Data, format!("{}: {what}", path.display()));
-    let open =
-        || std::fs::File::open(path).map_err(|error| at_path(Kind::Data, "open", path, &error));
-    let mut start = [0u8; 2];
-    let mut file = open()?;
-    let is_gzip = file.read(&mut start).is_ok_and(|read| read == 2) && start == [0x1f, 0x8b];
-    let file = std::io::BufReader::new(open()?);
+    let (mut file, metadata) = regular::open(Kind::Data, "open", path)?;
+    let mut start = Vec::new();
+    Read::by_ref(&mut file)
+        .take(2)
+        .read_to_end(&mut start)
+        .and_then(|_| file.seek(SeekFrom::Start(0)))
+        .map_err(|error| at_path(Kind::Data, "read", path, &error))?;
+    let is_gzip = start == [0x1f, 0x8b];
+    let file = std::io::BufReader::new(file);
     let mut reader: Box<dyn Read> = if is_gzip {
         Box::new(flate2::bufread::MultiGzDecoder::new(file))
     } else {
@@ -214,11 +224,40 @@ pub fn read_idx(path: &Path, rank: usize) -> Result<(Vec<usize>, Vec<u8>)> {
         .iter()
         .try_fold(1u64, |product, size| product.checked_mul(*size as u64))
         .unwrap_or(u64::MAX);
-    if bytes == 0 || bytes > MOST_BYTES || sizes.iter().skip(1).any(|side| *side > 1024) {
+    let is_absurd = bytes > MOST_BYTES || sizes.iter().skip(1).any(|side| *side > 1024);
+    if bytes == 0 || is_absurd || sizes[0] > MOST_COUNT {
         return Err(refuse(format!(
-            "its header claims sizes {sizes:?}: expected at least one picture of at most 1024 x \
+            "its header claims sizes {sizes:?}: expected 1 to {MOST_COUNT} pictures of at most 1024 x \
              1024, {MOST_BYTES} bytes in all; download the file again"
         )));
+    }
+    // Before any byte is taken for the body.
+    let ends_after = |held: u64| {
+        refuse(format!(
+            "it ends after {held} of {bytes} bytes; download the file again"
+        ))
+    };
+    let goes_on = || {
+        refuse(format!(
+            "it goes on after the {bytes} bytes that its header {sizes:?} announces"
+        ))
+    };
+    if is_gzip {
+        let most = metadata.len().saturating_mul(MOST_RATIO);
+        if bytes > most.max(RATIO_FREE_BYTES) {
+            return Err(refuse(format!(
+                "its header claims {bytes} bytes, more than {MOST_RATIO} times the {} that it has gzipped; \
+                 unpack it by hand if you trust it",
+                metadata.len()
+            )));
+        }
+    } else {
+        let held = metadata.len().saturating_sub(header.len() as u64);
+        match held.cmp(&bytes) {
+            std::cmp::Ordering::Less => return Err(ends_after(held)),
+            std::cmp::Ordering::Greater => return Err(goes_on()),
+            std::cmp::Ordering::Equal => {}
+        }
     }
     // Reading grows the buffer as bytes arrive: a lying header allocates nothing.
     let mut body = Vec::new();
@@ -228,18 +267,13 @@ pub fn read_idx(path: &Path, rank: usize) -> Result<(Vec<usize>, Vec<u8>)> {
         .read_to_end(&mut body)
         .map_err(|error| broken(error, "its body is damaged"))?;
     if body.len() as u64 != bytes {
-        return Err(refuse(format!(
-            "it ends after {} of {bytes} bytes; download the file again",
-            body.len()
-        )));
+        return Err(ends_after(body.len() as u64));
     }
     let more = reader
         .read(&mut [0u8; 1])
         .map_err(|error| broken(error, "its end is damaged"))?;
     if more > 0 {
-        return Err(refuse(format!(
-            "it goes on after the {bytes} bytes that its header {sizes:?} announces"
-        )));
+        return Err(goes_on());
     }
     Ok((sizes, body))
 }
@@ -293,6 +327,27 @@ mod tests {
             error.contains("2 pictures") && error.contains("3 labels"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn a_small_gzipped_file_does_not_become_gigabytes() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = folder.path().join("bomb.gz");
+        let refused = |sizes: &[u32], body: usize| {
+            std::fs::write(&place, gzip(&idx(0x0803, sizes, &vec![0; body]))).unwrap();
+            read_idx(&place, 3).unwrap_err().to_string()
+        };
+        let said = refused(&[30_000, 28, 28], 30_000 * 784);
+        assert!(said.contains("200 times"), "{said}");
+        let said = refused(&[10_000_001, 1, 1], 10_000_001);
+        assert!(said.contains("10000000 pictures"), "{said}");
+        // As little of it as is always allowed.
+        std::fs::write(
+            &place,
+            gzip(&idx(0x0803, &[1000, 28, 28], &vec![0; 784_000])),
+        )
+        .unwrap();
+        assert_eq!(read_idx(&place, 3).unwrap().0, [1000, 28, 28]);
     }
 
     #[test]

@@ -6,7 +6,7 @@
 //!   step_00001000/
 //!     generator.safetensors             weights, PyTorch names and layout
 //!     generator_optimizer.safetensors   the optimizer's moments
-//!     manifest.json                     sha256 and size of every file, step, seed, configuration
+//!     manifest.json                     sha256 and size of every file and of itself, step, seed, configuration
 //!   latest                              the name of the newest step
 //! ```
 //! A step folder is written under a temporary name, synced, and renamed; the manifest is written
@@ -14,6 +14,7 @@
 
 use crate::failure::{Kind, at_path, failure};
 use crate::process::{may_be_alive, owner};
+use crate::regular;
 use crate::weights::{self, Metadata, Tensors, WeightFile};
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
@@ -58,8 +59,18 @@ pub trait Checkpoint {
 /// The manifest's format number; a newer one is refused.
 const FORMAT: u32 = 1;
 
-/// `manifest.json`.
+/// Most bytes of a manifest: its files are few.
+const MOST_MANIFEST_BYTES: u64 = 16 << 20;
+
+/// What is read of a manifest first: a newer one may hold anything else.
+#[derive(Deserialize)]
+struct Format {
+    format: u32,
+}
+
+/// `manifest.json`. A key that nobody knows is damage: it may have been another one.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Manifest {
     /// Format number of the folder.
     pub format: u32,
@@ -82,10 +93,28 @@ pub struct Manifest {
     pub data: String,
     /// Every file of the folder but this one.
     pub files: BTreeMap<String, FileRecord>,
+    /// The sha256 of this manifest without this key, as one line of JSON. Empty in manifests of earlier
+    /// programs.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub sum: String,
+}
+
+impl Manifest {
+    /// The file's text, with the sum that belongs to it.
+    ///
+    /// # Errors
+    /// Never in practice: a manifest is plain values.
+    pub fn text(&self) -> Result<String> {
+        let mut manifest = self.clone();
+        manifest.sum.clear();
+        manifest.sum = sha256(serde_json::to_string(&manifest)?.as_bytes());
+        Ok(serde_json::to_string_pretty(&manifest)? + "\n")
+    }
 }
 
 /// Size and sum of a file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct FileRecord {
     /// Bytes.
     pub bytes: u64,
@@ -242,9 +271,9 @@ fn write_folder(
         config: identity.config.clone(),
         data: identity.data.clone(),
         files: records,
+        sum: String::new(),
     };
-    let text = serde_json::to_string_pretty(&manifest)? + "\n";
-    write_synced(&folder.join("manifest.json"), text.as_bytes())?;
+    write_synced(&folder.join("manifest.json"), manifest.text()?.as_bytes())?;
     sync_folder(folder);
     Ok(())
 }
@@ -295,18 +324,24 @@ impl Saved {
     fn open_files(path: &Path, is_wanted: impl Fn(&str) -> bool) -> Result<Self> {
         let refuse = |what: String| failure(Kind::Checkpoint, what);
         let place = path.join("manifest.json");
-        let text = std::fs::read_to_string(&place)
-            .map_err(|error| at_path(Kind::Checkpoint, "read", &place, &error))?;
-        let manifest: Manifest = serde_json::from_str(&text)
-            .map_err(|error| refuse(format!("{} is damaged: {error}", place.display())))?;
-        if manifest.format > FORMAT {
+        let bytes = regular::read(Kind::Checkpoint, &place, MOST_MANIFEST_BYTES)?;
+        let damaged =
+            |error: serde_json::Error| refuse(format!("{} is damaged: {error}", place.display()));
+        let Format { format } = serde_json::from_slice(&bytes).map_err(damaged)?;
+        if format > FORMAT {
             return Err(refuse(format!(
-                "{} has format {}; this program reads up to {FORMAT}: use a newer version",
-                place.display(),
-                manifest.format
+                "{} has format {format}; this program reads up to {FORMAT}: use a newer version",
+                place.display()
             )));
         }
-        // Nothing sums up the manifest itself: what is written twice must agree.
+        let manifest: Manifest = serde_json::from_slice(&bytes).map_err(damaged)?;
+        if !manifest.sum.is_empty() && manifest.text()?.as_bytes() != bytes {
+            return Err(refuse(format!(
+                "{} has another sha256 than it says: the file is damaged",
+                place.display()
+            )));
+        }
+        // Older ones hold no sum of themselves: what is written twice must agree.
         let name = path.file_name().and_then(|name| name.to_str());
         if let Some(step) = name.and_then(step_of)
             && step != manifest.step
@@ -328,8 +363,7 @@ impl Saved {
                 continue;
             }
             let place = path.join(name);
-            let bytes = std::fs::read(&place)
-                .map_err(|error| at_path(Kind::Checkpoint, "read", &place, &error))?;
+            let bytes = regular::read(Kind::Checkpoint, &place, weights::MAX_FILE_BYTES)?;
             if bytes.len() as u64 != record.bytes {
                 return Err(refuse(format!(
                     "{} has {} bytes, its manifest says {}: the file is damaged",

@@ -760,7 +760,17 @@ impl InfoCommand {
         let folder = found.path.parent().unwrap_or(Path::new("."));
         let _ = writeln!(text, "file        {}", found.path.display());
         let mut files = vec![(found.path.clone(), found.file.clone())];
-        if let Ok(saved) = Saved::open(folder) {
+        let saved = folder
+            .join("manifest.json")
+            .is_file()
+            .then(|| Saved::open(folder));
+        if let Some(Err(error)) = &saved {
+            let _ = writeln!(
+                text,
+                "warning     the checkpoint is damaged, no training goes on from it: {error:#}"
+            );
+        }
+        if let Some(Ok(saved)) = &saved {
             let manifest = &saved.manifest;
             let _ = writeln!(
                 text,

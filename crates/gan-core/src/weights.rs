@@ -6,6 +6,7 @@
 //! uses. So a file written here loads in PyTorch with `load_state_dict`, and the other way round.
 
 use crate::failure::{Kind, at_path, failure};
+use crate::regular;
 use anyhow::Result;
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{Tensor, TensorData};
@@ -350,7 +351,7 @@ pub struct WeightFile {
 }
 
 /// Files larger than this are refused before they are read: no network here comes near it.
-const MAX_FILE_BYTES: u64 = 4 << 30;
+pub(crate) const MAX_FILE_BYTES: u64 = 4 << 30;
 
 /// Reads a weights file: safetensors, or a PyTorch state dict (`.pth`, zip or legacy), told apart
 /// by content. Integer tensors (`num_batches_tracked`) are left out, and a `module.`,
@@ -360,17 +361,7 @@ const MAX_FILE_BYTES: u64 = 4 << 30;
 /// A [`Kind::Checkpoint`] failure that names the file when it is missing, too large, truncated,
 /// or neither of the two formats.
 pub fn read(path: &Path) -> Result<WeightFile> {
-    let mut file = std::fs::File::open(path)
-        .map_err(|error| at_path(Kind::Checkpoint, "open", path, &error))?;
-    let length = file
-        .metadata()
-        .map_err(|error| at_path(Kind::Checkpoint, "open", path, &error))?;
-    if length.is_dir() {
-        return Err(failure(
-            Kind::Checkpoint,
-            format!("{} is a folder, not a weights file", path.display()),
-        ));
-    }
+    let (mut file, length) = regular::open(Kind::Checkpoint, "open", path)?;
     if length.len() > MAX_FILE_BYTES {
         return Err(failure(
             Kind::Checkpoint,

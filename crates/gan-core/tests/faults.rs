@@ -513,7 +513,7 @@ fn damaged_manifests() {
             saved.read("generator", "")
         });
         match outcome {
-            Ok(Ok(_)) => {}
+            Ok(Ok(_)) => assert!(bytes == whole, "seed {seed} is not noticed"),
             Ok(Err(error)) => {
                 refused += 1;
                 let message = format!("{error:#}");
@@ -526,20 +526,61 @@ fn damaged_manifests() {
     assert!(refused > CASES / 10, "only {refused} cases were refused");
 }
 
-/// A manifest is a file like the others, and nothing sums it up: what it says twice must agree.
+/// Changes a manifest and gives it the sum that belongs to it, as somebody would who means harm.
+fn forge(place: &Path, change: impl Fn(&mut checkpoint::Manifest)) {
+    let mut manifest = serde_json::from_slice(&std::fs::read(place).unwrap()).unwrap();
+    change(&mut manifest);
+    std::fs::write(place, manifest.text().unwrap()).unwrap();
+}
+
 #[test]
 fn a_manifest_that_names_another_step_than_its_folder_is_refused() {
     let folder = folder();
     let step = checkpoint_in(folder.path());
     let place = step.join("manifest.json");
-    let text = std::fs::read_to_string(&place).unwrap();
-    // One flipped bit turns 7 into 5.
-    let flipped = text.replace("\"step\": 7", "\"step\": 5");
-    assert_ne!(text, flipped);
-    std::fs::write(&place, flipped).unwrap();
+    forge(&place, |manifest| manifest.step = 5);
     let error = Saved::open(&step).expect_err("a run would go on from another step");
     assert_eq!(exit_code(&error), 4, "{error:#}");
     assert!(format!("{error:#}").contains("manifest.json"), "{error:#}");
+}
+
+#[test]
+fn every_flipped_bit_of_a_manifest_falls_back_to_the_checkpoint_before() {
+    let folder = folder();
+    let step = checkpoint_in(folder.path());
+    let older = folder.path().join("step_00000005");
+    std::fs::create_dir(&older).unwrap();
+    for name in ["manifest.json", "generator.safetensors"] {
+        std::fs::copy(step.join(name), older.join(name)).unwrap();
+    }
+    forge(&older.join("manifest.json"), |manifest| manifest.step = 5);
+    let place = step.join("manifest.json");
+    let whole = std::fs::read(&place).unwrap();
+    let newest = || checkpoint::newest(folder.path()).unwrap().unwrap();
+    assert_eq!(newest().0.manifest.step, 7);
+    for at in 0..whole.len() {
+        for change in [1, 2, 4, 8, 16, 32, 64, 128, 0x2a] {
+            let mut bytes = whole.clone();
+            bytes[at] ^= change;
+            renew(&place, &bytes);
+            let (saved, warnings) = newest();
+            let case = format!("byte {at} changed by {change}");
+            assert_eq!((saved.manifest.step, warnings.len()), (5, 1), "{case}");
+            assert!(
+                warnings[0].contains("step_00000007"),
+                "{case}: {warnings:?}"
+            );
+        }
+    }
+    // Alone, it is refused.
+    std::fs::remove_dir_all(&older).unwrap();
+    let error = checkpoint::newest(folder.path()).unwrap_err();
+    assert_eq!(exit_code(&error), 4);
+    // Earlier programs wrote no sum.
+    let mut value: serde_json::Value = serde_json::from_slice(&whole).unwrap();
+    value.as_object_mut().unwrap().remove("sum").unwrap();
+    renew(&place, value.to_string().as_bytes());
+    assert_eq!(newest().0.manifest.step, 7);
 }
 
 #[test]
@@ -548,7 +589,9 @@ fn a_manifest_never_leads_out_of_its_folder() {
     std::fs::write(folder.path().join("secret"), "x").unwrap();
     let step = checkpoint_in(folder.path());
     let place = step.join("manifest.json");
-    let whole: serde_json::Value = serde_json::from_slice(&std::fs::read(&place).unwrap()).unwrap();
+    let mut whole: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(&place).unwrap()).unwrap();
+    whole.as_object_mut().unwrap().remove("sum").unwrap();
     let record = &whole["files"]["generator.safetensors"];
     for name in [
         "../secret",
@@ -564,9 +607,11 @@ fn a_manifest_never_leads_out_of_its_folder() {
         std::fs::write(&place, changed.to_string()).unwrap();
         let error = Saved::open(&step).expect_err(name);
         assert_eq!(exit_code(&error), 4, "{name:?}: {error:#}");
+        assert!(!format!("{error:#}").contains("sha256"), "{error:#}");
     }
     let mut newer = whole.clone();
     newer["format"] = 2.into();
+    newer["colour"] = "blue".into();
     std::fs::write(&place, newer.to_string()).unwrap();
     let message = Saved::open(&step).unwrap_err().to_string();
     assert!(

@@ -17,27 +17,90 @@ use serde::Serialize;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+#[cfg(unix)]
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// The exit codes, for the end of `--help`.
-pub const EXIT_CODES: &str = "Exit codes: 0 done, 1 other failure, 2 wrong flag or configuration, \
+pub const EXIT_CODES: &str = "Exit codes: 0 done, 1 other failure (a bug, which is told), 2 wrong flag or configuration, \
     3 bad data file, 4 bad checkpoint, 5 failed download, 6 disk, 7 diverged (a value was not finite), \
     130 stopped by Ctrl-C after saving a checkpoint.";
 
 /// Runs a binary: parses the command line with underscores as good as hyphens, prints an error on
-/// the standard error, and returns the documented exit code. Never shows a backtrace.
+/// the standard error, and returns the documented exit code. Never shows a backtrace: a panic, of any
+/// thread, is one line that says where, and exit code 1.
 pub fn run<C: clap::Parser>(
     body: impl FnOnce(C) -> Result<()> + std::panic::UnwindSafe,
 ) -> ExitCode {
+    #[cfg(unix)]
+    fail_at_file_limits();
     convolution::allocator::keep_memory();
     convolution::threads::take_part(convolution::threads::usual());
     let command = C::parse_from(normalised(std::env::args_os()));
-    match body(command) {
+    match caught(std::panic::AssertUnwindSafe(|| body(command))) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             let _ = writeln!(std::io::stderr(), "error: {error:#}");
             ExitCode::from(exit_code(&error))
         }
     }
+}
+
+/// Lets a write past the limit on file sizes (`ulimit -f`) fail like others, with the file's name: by
+/// default its signal ends the process.
+#[cfg(unix)]
+fn fail_at_file_limits() {
+    // Nobody reads it: the signal only must not do what it does by default.
+    static MET: AtomicBool = AtomicBool::new(false);
+    // Where it cannot be registered, things are as they were.
+    let _ = signal_hook::flag::register(signal_hook::consts::SIGXFSZ, &MET);
+}
+
+/// Does `body`; a panic of any thread in it, which is always our own mistake or that of a library, becomes
+/// an error of one line.
+///
+/// # Errors
+/// As `body`, and for a panic.
+fn caught(body: impl FnOnce() -> Result<()> + std::panic::UnwindSafe) -> Result<()> {
+    // The first one: those that follow only tell that a thread of theirs ended.
+    let first: Arc<Mutex<Option<String>>> = Arc::default();
+    let noted = Arc::clone(&first);
+    let earlier = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        let text = panic.payload_as_str().unwrap_or("no message");
+        let place = panic.location().map_or(String::new(), |at| {
+            format!(" ({}:{})", at.file(), at.line())
+        });
+        let mut noted = noted.lock().unwrap_or_else(PoisonError::into_inner);
+        noted.get_or_insert_with(|| format!("{}{place}", one_line(text)));
+    }));
+    let outcome = std::panic::catch_unwind(body);
+    std::panic::set_hook(earlier);
+    outcome.unwrap_or_else(|_| {
+        let first = first.lock().unwrap_or_else(PoisonError::into_inner).take();
+        Err(bug(&first.unwrap_or_else(|| "no message".to_owned())))
+    })
+}
+
+/// The first line of a text, of bearable length: some drivers panic with pages.
+fn one_line(text: &str) -> String {
+    let line = text.lines().find(|line| !line.trim().is_empty());
+    line.unwrap_or("no message")
+        .trim()
+        .chars()
+        .take(300)
+        .collect()
+}
+
+/// What a user reads after a panic.
+fn bug(told: &str) -> anyhow::Error {
+    let lower = told.to_lowercase();
+    let hint = if lower.contains("memory") || lower.contains("alloc") {
+        ". Where memory does not do, a lower --batch-size or --accumulate N takes less"
+    } else {
+        ""
+    };
+    anyhow::anyhow!("this is a bug: {told}{hint}; please report it with the command line")
 }
 
 /// `--batch_size 3` becomes `--batch-size 3`, `--no-flip` becomes `--flip=false`.
@@ -962,6 +1025,35 @@ fn prune(out: &Path, word: &str, keep: usize, dry_run: bool) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The hook of panics belongs to the whole process: only this test changes it.
+    #[test]
+    fn a_panic_becomes_one_line() {
+        let told = |body: fn() -> Result<()>| format!("{:#}", caught(body).unwrap_err());
+        let said = told(|| panic!("index {} of 3\nand a page of details", 7));
+        assert!(said.starts_with("this is a bug: index 7 of 3 ("), "{said}");
+        assert!(
+            said.contains("command.rs:") && !said.contains('\n'),
+            "{said}"
+        );
+        assert!(said.ends_with("report it with the command line"), "{said}");
+        assert!(!said.contains("--batch-size"), "{said}");
+        // Of a thread: the scope's own panic says less.
+        let said = told(|| {
+            std::thread::scope(|scope| {
+                scope.spawn(|| panic!("Out of Memory: 8 GB"));
+            });
+            Ok(())
+        });
+        assert!(
+            said.contains("Out of Memory: 8 GB") && said.contains("--accumulate"),
+            "{said}"
+        );
+        assert_eq!(told(|| Err(failure(Kind::Data, "a.png"))), "a.png");
+        let error = caught(|| Err(failure(Kind::Data, "a.png"))).unwrap_err();
+        assert_eq!((exit_code(&error), exit_code(&bug("x"))), (3, 1));
+        assert!(caught(|| Ok(())).is_ok());
+    }
 
     #[test]
     fn underscores_are_as_good_as_hyphens() {

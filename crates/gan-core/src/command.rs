@@ -4,7 +4,7 @@ use crate::checkpoint::Saved;
 use crate::config::{self, Configuration, Layer};
 use crate::console::{Console, Voice};
 use crate::dataset::{DataCommand, Datasets};
-use crate::failure::{Kind, at_path, exit_code, failure};
+use crate::failure::{Kind, at_path, exit_code, failure, of_training};
 use crate::published::WeightsCommand;
 use crate::random::Prior;
 use crate::run::{self, ChangedData, Resumption, Run, listen_for_interrupts};
@@ -213,7 +213,19 @@ impl<C: Configuration> Launch<C> {
                 ));
             }
             let folder = run::find(&arguments.out, C::WORD, Some(name.as_str()))?;
-            let saved_layer = Layer::read(&folder.join("config.toml"))?;
+            let place = folder.join("config.toml");
+            let saved_layer = Layer::read(&place)?;
+            if saved_layer.table.is_empty() {
+                return Err(failure(
+                    Kind::Checkpoint,
+                    format!(
+                        "{} is damaged: it sets no keys. `{} info {}` prints those of the checkpoint",
+                        place.display(),
+                        C::WORD,
+                        folder.display()
+                    ),
+                ));
+            }
             let saved: C = config::merge(std::slice::from_ref(&saved_layer))?;
             let config: C = config::merge(&[saved_layer, flags])?;
             config::check_resumable(&saved, &config)?;
@@ -361,7 +373,7 @@ impl<C: Configuration> Launch<C> {
                 },
                 self.voice,
                 notes,
-            )?,
+            ),
             None => Run::create(
                 &self.arguments.out,
                 C::WORD,
@@ -369,8 +381,10 @@ impl<C: Configuration> Launch<C> {
                 &text,
                 self.voice,
                 notes,
-            )?,
+            ),
         };
+        let mut run = run.map_err(of_training)?;
+        run.set_device(&training.device);
         Ok((run, plan))
     }
 }
@@ -452,13 +466,8 @@ impl CheckpointArguments {
         let average = format!("{network}_ema");
         let both = [average.as_str(), network];
         let networks = if self.no_ema { &both[1..] } else { &both[..] };
-        let found = located::find(
-            self.checkpoint.as_deref(),
-            &self.out,
-            word,
-            stages,
-            networks,
-        )?;
+        let place = self.checkpoint.as_deref();
+        let found = located::find(place, &self.out, word, stages, networks)?;
         let console = Console::new(Voice::Normal);
         for warning in &found.warnings {
             console.warn(warning);

@@ -84,6 +84,16 @@ pub fn names() -> Vec<&'static str> {
         .collect()
 }
 
+/// Whether what the device called `name` computes lies in this machine's own memory. `auto` may mean anything
+/// where an accelerator is compiled in.
+pub(crate) fn is_processor(name: &str) -> bool {
+    let mut accelerators = BACKENDS.iter().take_while(|backend| backend.name != "cpu");
+    match name {
+        "auto" => !accelerators.any(|backend| backend.is_compiled),
+        _ => ["cpu", "flex", "ndarray", "tch"].contains(&name),
+    }
+}
+
 /// The device called `name`, which works: something was computed on it. `auto` is the first accelerator
 /// that was compiled in and works, else the CPU.
 ///
@@ -100,14 +110,21 @@ pub fn parse(name: &str) -> Result<Device> {
         }
         return Ok(Device::flex());
     }
+    let refuse = |what: String| Err(failure(Kind::Usage, what));
     let (kind, index) = match name.rsplit_once(':') {
         Some((kind, digits)) if digits.bytes().all(|byte| byte.is_ascii_digit()) => {
-            (kind, digits.parse::<usize>().ok())
+            match digits.parse::<u16>() {
+                Ok(index) => (kind, Some(usize::from(index))),
+                Err(_) => {
+                    return refuse(format!(
+                        "--device {name}: what follows the colon is no number of a device, such as 0"
+                    ));
+                }
+            }
         }
         _ => (name, None),
     };
     let kind = if kind == "flex" { "cpu" } else { kind };
-    let refuse = |what: String| Err(failure(Kind::Usage, what));
     let Some(backend) = BACKENDS.iter().find(|backend| backend.name == kind) else {
         return refuse(format!(
             "there is no device {name}; this build has {}",
@@ -240,6 +257,10 @@ mod tests {
             "{unknown}"
         );
         assert!(refused("cpu:1").contains("takes no number"));
+        for name in ["cpu:", "cuda:", "cuda:70000", "cpu:99999999999999999999999"] {
+            assert!(refused(name).contains("no number of a device"), "{name}");
+        }
+        assert!(is_processor("flex") && is_processor("tch") && !is_processor("cuda:1"));
         for backend in BACKENDS.iter().filter(|backend| !backend.is_compiled) {
             let missing = refused(backend.name);
             let fix = format!("--features {}", backend.feature);

@@ -67,7 +67,16 @@ pub fn at_path(kind: Kind, action: &str, path: &Path, error: &std::io::Error) ->
     let hint = match error.kind() {
         std::io::ErrorKind::NotFound => " (check the path)",
         std::io::ErrorKind::PermissionDenied => " (check the permissions)",
-        std::io::ErrorKind::StorageFull => " (free some space, or choose another --out)",
+        std::io::ErrorKind::StorageFull => " (free some space, or choose another place)",
+        std::io::ErrorKind::QuotaExceeded => {
+            " (your share of the disk is used up: free some space, or choose another place)"
+        }
+        std::io::ErrorKind::ReadOnlyFilesystem => {
+            " (the file system may only be read: mount it to be written, or choose another place)"
+        }
+        std::io::ErrorKind::FileTooLarge => {
+            " (the limit on file sizes, `ulimit -f`, or that of the file system: raise it, or choose another place)"
+        }
         _ => "",
     };
     failure(
@@ -75,6 +84,24 @@ pub fn at_path(kind: Kind, action: &str, path: &Path, error: &std::io::Error) ->
         format!("cannot {action} {}: {error}{hint}", path.display()),
     )
 }
+
+/// Names the flag for another place, in the failure of a training.
+pub(crate) fn of_training(error: anyhow::Error) -> anyhow::Error {
+    let said = format!("{error:#}");
+    let kind = error
+        .chain()
+        .find_map(|cause| cause.downcast_ref::<Failure>())
+        .map(|first| first.kind);
+    match kind {
+        Some(kind) if said.contains(ELSEWHERE) => {
+            failure(kind, said.replace(ELSEWHERE, "choose another --out)"))
+        }
+        _ => error,
+    }
+}
+
+/// How the hints of [`at_path`] end, where another place would do.
+const ELSEWHERE: &str = "choose another place)";
 
 /// The exit code for an error: the outermost [`Failure`] in its chain decides, 1 otherwise.
 pub fn exit_code(error: &anyhow::Error) -> u8 {
@@ -100,5 +127,35 @@ mod tests {
         let error = result.context("reading the training pictures").unwrap_err();
         assert_eq!(exit_code(&error), 3);
         assert_eq!(exit_code(&anyhow::anyhow!("anything else")), 1);
+    }
+
+    #[test]
+    fn the_hint_for_a_disk_names_the_flag_in_a_training_only() {
+        use std::io::ErrorKind;
+        for kind in [
+            ErrorKind::StorageFull,
+            ErrorKind::QuotaExceeded,
+            ErrorKind::ReadOnlyFilesystem,
+            ErrorKind::FileTooLarge,
+        ] {
+            let error = at_path(Kind::Disk, "write", Path::new("a.png"), &kind.into());
+            let said = error.to_string();
+            assert!(
+                said.ends_with("choose another place)") && !said.contains("--out"),
+                "{said}"
+            );
+            let error = of_training(error.context("step 3 was not saved"));
+            let said = format!("{error:#}");
+            assert_eq!(exit_code(&error), 6);
+            assert!(
+                said.starts_with("step 3") && said.ends_with("choose another --out)"),
+                "{said}"
+            );
+        }
+        let other = of_training(failure(Kind::Data, "a.png: truncated"));
+        assert_eq!(
+            (exit_code(&other), other.to_string().as_str()),
+            (3, "a.png: truncated")
+        );
     }
 }

@@ -26,6 +26,7 @@ pub mod layers;
 pub mod learner;
 pub mod located;
 pub mod loss;
+mod memory;
 pub mod optimizer;
 pub mod picture;
 mod process;

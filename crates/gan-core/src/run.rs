@@ -16,7 +16,7 @@ use crate::failure::{Kind, at_path, failure};
 use crate::process::owner;
 use crate::stage::{Plan, Stage, Window};
 use crate::tensorboard::EventWriter;
-use crate::{animation, report, weights};
+use crate::{animation, device, report, weights};
 use anyhow::{Context, Result};
 use image::RgbImage;
 use serde_json::{Map, Value};
@@ -63,6 +63,7 @@ pub struct Resumption {
 pub struct Run {
     folder: PathBuf,
     resumption: Option<Resumption>,
+    is_on_processor: bool,
     word: String,
     console: Console,
     notes: Vec<String>,
@@ -270,6 +271,7 @@ impl Run {
         Ok(Self {
             folder,
             resumption: None,
+            is_on_processor: true,
             word: word.to_owned(),
             console,
             notes,
@@ -281,6 +283,15 @@ impl Run {
             estimated: false,
             checkpoint_bytes: 0,
         })
+    }
+
+    /// Says where the run computes: on other devices than processors, free memory here tells nothing.
+    pub fn set_device(&mut self, name: &str) {
+        self.is_on_processor = device::is_processor(name);
+    }
+
+    pub(crate) fn is_on_processor(&self) -> bool {
+        self.is_on_processor
     }
 
     /// Where the run is.

@@ -5,7 +5,8 @@
 //! batch is.
 
 use crate::checkpoint::{Checkpoint, PartFile};
-use crate::failure::{Kind, failure};
+use crate::failure::{Kind, failure, of_training};
+use crate::memory;
 use crate::random::{Stream, Tape};
 use crate::run::Run;
 use crate::weights::{self, HostTensor, Metadata, Tensors};
@@ -234,6 +235,15 @@ pub fn fit<S: Stage>(
     plan: &Plan,
     run: &mut Run,
 ) -> Result<()> {
+    train(stage, source, plan, run).map_err(of_training)
+}
+
+fn train<S: Stage>(
+    stage: &mut S,
+    source: &impl Source<Batch = S::Batch>,
+    plan: &Plan,
+    run: &mut Run,
+) -> Result<()> {
     let mut done = run.restore(stage, plan)?;
     run.begin_stage(S::NAME, done, plan)?;
     if done >= plan.steps {
@@ -420,7 +430,8 @@ fn announce<S: Stage>(stage: &mut S, plan: &Plan, run: &Run) -> Result<()> {
         saved as f64 * (plan.keep.max(1) + 1) as f64 / 1e6,
         plan.keep.max(1) + 1
     ));
-    if let Some(free) = free_memory().filter(|free| needed > *free) {
+    let free = run.is_on_processor().then(memory::free).flatten();
+    if let Some(free) = free.filter(|free| needed > *free) {
         console.warn(&format!(
             "only {:.0} MB of memory are free: the system may stop this program. A lower --batch-size, \
              or --accumulate N, takes less",
@@ -428,16 +439,6 @@ fn announce<S: Stage>(stage: &mut S, plan: &Plan, run: &Run) -> Result<()> {
         ));
     }
     Ok(())
-}
-
-/// Bytes of memory that a process may still take, where the system tells.
-fn free_memory() -> Option<u64> {
-    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
-    let line = text
-        .lines()
-        .find(|line| line.starts_with("MemAvailable:"))?;
-    let kib: u64 = line.split_whitespace().nth(1)?.parse().ok()?;
-    Some(kib * 1024)
 }
 
 fn preview<S: Stage>(stage: &S, at: &At, done: u64, run: &mut Run) -> Result<()> {

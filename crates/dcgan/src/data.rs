@@ -266,7 +266,9 @@ fn suggest(found: &Inspection) -> Vec<String> {
     if found.is_grey() {
         lines.push("--channels 1: no picture has colours".to_owned());
     }
-    if found.readable < 128 {
+    if found.readable < 2 {
+        lines.push("add pictures: a batch needs 2 at least".to_owned());
+    } else if found.readable < 128 {
         lines.push(format!("--batch-size at most {}", found.readable));
     }
     if found.readable < 5000 {

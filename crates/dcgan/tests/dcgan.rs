@@ -540,6 +540,22 @@ fn data_is_written_checked_and_prepared() {
     assert_eq!(code, Some(2), "{error}");
     assert!(error.contains("is there already"), "{error}");
 
+    // One picture is no batch.
+    let single = folder.path().join("single");
+    std::fs::create_dir(&single).unwrap();
+    std::fs::copy(
+        folder.path().join("drawn/faces/000001.jpg"),
+        single.join("1.jpg"),
+    )
+    .unwrap();
+    std::fs::write(single.join("2.tif"), "x").unwrap();
+    let said = succeed(BINARY, &["data", "check", &text("single")]);
+    assert!(
+        said.contains("a batch needs 2") && !said.contains("--batch-size at most"),
+        "{said}"
+    );
+    assert!(said.contains("files ending in .tif: 1"), "{said}");
+
     // The mark goes with the folder: nobody takes it for photographs.
     let mut command = vec!["train", "--data", &drawn, "--steps", "1", "--out", &out];
     command.extend(SMALL);

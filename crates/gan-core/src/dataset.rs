@@ -5,7 +5,7 @@ use crate::command::print;
 use crate::console::{Console, Voice};
 use crate::download::{Patience, Remote, download, forget_sum};
 use crate::failure::{Kind, at_path, exit_code, failure};
-use crate::folder::{self, Crop, Inspection, Preparation};
+use crate::folder::{self, Crop, Inspection, NewFolder, Preparation};
 use crate::idx;
 use anyhow::Result;
 use std::path::{Path, PathBuf};
@@ -311,8 +311,9 @@ fn check(datasets: &Datasets, place: &Path) -> Result<()> {
     if let Some(mark) = procedural_mark(place) {
         print(&format!("PROCEDURAL data: {mark}"));
     }
-    if place.is_file() || idx::is_here(place, "train") || idx::is_here(place, "t10k") {
-        return check_idx(place);
+    let is_idx = |part| idx::is_here(place, part) || idx::has_labels(place, part);
+    if place.is_file() || is_idx("train") || is_idx("t10k") {
+        return check_idx(datasets, place);
     }
     let inspection = folder::inspect(place)?;
     let mut text = inspection.text(place);
@@ -334,10 +335,15 @@ fn check(datasets: &Datasets, place: &Path) -> Result<()> {
     Ok(())
 }
 
-fn check_idx(place: &Path) -> Result<()> {
+fn check_idx(datasets: &Datasets, place: &Path) -> Result<()> {
     let mut text = String::new();
     for part in ["train", "t10k"] {
         if !place.is_file() && !idx::is_here(place, part) {
+            if idx::has_labels(place, part) {
+                text.push_str(&format!(
+                    "{part}: labels without their pictures, {part}-images-idx3-ubyte(.gz)\n"
+                ));
+            }
             continue;
         }
         let pictures = idx::Pictures::read(place, part)?;
@@ -364,6 +370,18 @@ fn check_idx(place: &Path) -> Result<()> {
         }
     }
     print(&text);
+    if !place.is_file() && !idx::is_here(place, "train") {
+        return Err(failure(
+            Kind::Data,
+            format!(
+                "{} holds no train-images-idx3-ubyte(.gz), on which {} trains: add the file, or fetch a set \
+                 with `{} data download`",
+                place.display(),
+                datasets.word,
+                datasets.word
+            ),
+        ));
+    }
     Ok(())
 }
 
@@ -423,20 +441,15 @@ impl PrepareCommand {
 }
 
 fn write_procedural(datasets: &Datasets, output: &Path, count: usize) -> Result<()> {
-    let partial = folder::new_folder(output)?;
-    let mark = partial.join(MARK);
+    let new = NewFolder::start(output)?;
+    let mark = new.path().join(MARK);
     let text = format!(
         "PROCEDURAL data: {}\nWritten by `{} data prepare --procedural`.\n",
         datasets.procedural_about, datasets.word
     );
-    let written = std::fs::write(&mark, text)
-        .map_err(|error| at_path(Kind::Disk, "write", &mark, &error))
-        .and_then(|()| (datasets.procedural)(&partial, count))
-        .and_then(|()| folder::publish(&partial, output));
-    if written.is_err() {
-        let _ = std::fs::remove_dir_all(&partial);
-    }
-    written
+    std::fs::write(&mark, text).map_err(|error| at_path(Kind::Disk, "write", &mark, &error))?;
+    (datasets.procedural)(new.path(), count)?;
+    new.publish()
 }
 
 #[cfg(test)]

@@ -25,6 +25,8 @@ pub struct Inspection {
     pub unreadable: Vec<String>,
     /// Pictures whose pixels are those of an earlier one, beside that one.
     pub duplicates: Vec<(PathBuf, PathBuf)>,
+    /// What lies there and is not looked at, and how often, as [`Files::left_out`].
+    pub left_out: BTreeMap<String, usize>,
 }
 
 struct Seen {
@@ -74,7 +76,10 @@ pub fn inspect(folder: &Path) -> Result<Inspection> {
             sum: sum_of(&images::to_rgb(&picture)),
         })
     });
-    let mut inspection = Inspection::default();
+    let mut inspection = Inspection {
+        left_out: files.left_out().clone(),
+        ..Inspection::default()
+    };
     let mut first_with: HashMap<[u8; 32], usize> = HashMap::new();
     for (index, seen) in seen.into_iter().enumerate() {
         match seen {
@@ -161,6 +166,13 @@ impl Inspection {
                 .iter()
                 .map(|(later, first)| format!("{} = {}", later.display(), first.display())),
         );
+        list_some(
+            &mut text,
+            "not looked at, kinds",
+            self.left_out
+                .iter()
+                .map(|(what, count)| format!("{what}: {count}")),
+        );
         text
     }
 }
@@ -238,31 +250,38 @@ impl Preparation {
     /// left to write, [`Kind::Disk`] when it cannot be written; then nothing stays behind.
     pub fn run(&self, input: &Path, output: &Path) -> Result<Prepared> {
         let files = images::list(input)?;
-        let partial = new_folder(output)?;
-        let prepared = self.fill(&files, &partial).and_then(|prepared| {
-            if prepared.written == 0 {
-                return Err(failure(
-                    Kind::Data,
-                    format!(
-                        "none of the {} pictures under {} is left: {} too small, {} unreadable{}",
-                        files.len(),
-                        input.display(),
-                        prepared.small,
-                        prepared.unreadable.len(),
-                        prepared
-                            .unreadable
-                            .first()
-                            .map_or(String::new(), |first| format!(", the first: {first}"))
-                    ),
-                ));
-            }
-            publish(&partial, output)?;
-            Ok(prepared)
-        });
-        if prepared.is_err() {
-            let _ = std::fs::remove_dir_all(&partial);
+        let target = target_of(output)?;
+        if std::fs::canonicalize(input).is_ok_and(|input| target.starts_with(input)) {
+            return Err(failure(
+                Kind::Usage,
+                format!(
+                    "-o {} lies inside -i {}: the next time, its pictures would be read too. Choose a folder \
+                     outside",
+                    output.display(),
+                    input.display()
+                ),
+            ));
         }
-        prepared
+        let new = NewFolder::start(output)?;
+        let prepared = self.fill(&files, new.path())?;
+        if prepared.written == 0 {
+            return Err(failure(
+                Kind::Data,
+                format!(
+                    "none of the {} pictures under {} is left: {} too small, {} unreadable{}",
+                    files.len(),
+                    input.display(),
+                    prepared.small,
+                    prepared.unreadable.len(),
+                    prepared
+                        .unreadable
+                        .first()
+                        .map_or(String::new(), |first| format!(", the first: {first}"))
+                ),
+            ));
+        }
+        new.publish()?;
+        Ok(prepared)
     }
 
     /// One picture as it will be written, or `None` where it is too small.
@@ -348,58 +367,123 @@ impl Preparation {
     }
 }
 
-/// A folder beside `output` for what will be there when it is whole. What dead processes left there is
-/// removed.
-///
-/// # Errors
-/// [`Kind::Usage`] when `output` is there already and not empty, [`Kind::Disk`].
-pub fn new_folder(output: &Path) -> Result<PathBuf> {
-    let is_empty = match std::fs::read_dir(output) {
-        Ok(mut entries) => entries.next().is_none(),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => true,
-        Err(error) => return Err(at_path(Kind::Usage, "use as a folder", output, &error)),
-    };
-    if !is_empty {
-        return Err(failure(
-            Kind::Usage,
-            format!(
-                "{} is there already: remove it, or choose another folder with -o",
-                output.display()
-            ),
-        ));
-    }
-    let name = output.file_name().unwrap_or_default().to_string_lossy();
-    let start = format!(".{name}.partial-");
-    let parent = output
-        .parent()
-        .filter(|parent| !parent.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
-    std::fs::create_dir_all(parent)
-        .map_err(|error| at_path(Kind::Disk, "create", parent, &error))?;
-    for entry in std::fs::read_dir(parent).into_iter().flatten().flatten() {
-        let left = entry.file_name().to_string_lossy().into_owned();
-        let owner = left
-            .strip_prefix(&start)
-            .and_then(|pid| pid.parse::<u32>().ok());
-        if owner.is_some_and(|process| !may_be_alive(process)) {
-            let _ = std::fs::remove_dir_all(entry.path());
-        }
-    }
-    let partial = parent.join(format!("{start}{}", std::process::id()));
-    let _ = std::fs::remove_dir_all(&partial);
-    std::fs::create_dir(&partial)
-        .map_err(|error| at_path(Kind::Disk, "create", &partial, &error))?;
-    Ok(partial)
+/// A folder beside the one that is asked for, for what will be there when it is whole; removed again unless it
+/// took that name.
+#[derive(Debug)]
+pub struct NewFolder {
+    partial: PathBuf,
+    target: PathBuf,
 }
 
-/// Gives a finished folder its name.
+impl NewFolder {
+    /// Makes the folder beside `output`, which may be missing, or empty, also behind a link. What ended
+    /// processes left there is removed.
+    ///
+    /// # Errors
+    /// [`Kind::Usage`] when `output` is there already and not empty, or cannot be replaced in the end,
+    /// [`Kind::Disk`].
+    pub fn start(output: &Path) -> Result<Self> {
+        let target = target_of(output)?;
+        let name = target.file_name().unwrap_or_default().to_string_lossy();
+        let start = format!(".{name}.partial-");
+        let parent = target.parent().unwrap_or(Path::new("."));
+        std::fs::create_dir_all(parent)
+            .map_err(|error| at_path(Kind::Disk, "create", parent, &error))?;
+        for entry in std::fs::read_dir(parent).into_iter().flatten().flatten() {
+            let left = entry.file_name().to_string_lossy().into_owned();
+            let digits = left.strip_prefix(&start).unwrap_or_default();
+            let is_number = digits.bytes().all(|byte| byte.is_ascii_digit());
+            let owner = digits.parse::<u32>().ok().filter(|_| is_number);
+            if owner.is_some_and(|process| !may_be_alive(process)) {
+                let _ = std::fs::remove_dir_all(entry.path());
+            }
+        }
+        let partial = parent.join(format!("{start}{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&partial);
+        std::fs::create_dir(&partial)
+            .map_err(|error| at_path(Kind::Disk, "create", &partial, &error))?;
+        Ok(Self { partial, target })
+    }
+
+    /// Where to write meanwhile.
+    pub fn path(&self) -> &Path {
+        &self.partial
+    }
+
+    /// Gives the folder its name.
+    ///
+    /// # Errors
+    /// [`Kind::Disk`].
+    pub fn publish(self) -> Result<()> {
+        // An empty folder may be there; a rename does not replace it everywhere.
+        let _ = std::fs::remove_dir(&self.target);
+        std::fs::rename(&self.partial, &self.target)
+            .map_err(|error| at_path(Kind::Disk, "create", &self.target, &error))
+    }
+}
+
+impl Drop for NewFolder {
+    fn drop(&mut self) {
+        // Gone already where it took its name.
+        let _ = std::fs::remove_dir_all(&self.partial);
+    }
+}
+
+/// The folder that `output` means, without links: missing, or empty and free to be replaced.
 ///
 /// # Errors
-/// [`Kind::Disk`].
-pub fn publish(partial: &Path, output: &Path) -> Result<()> {
-    // An empty folder may be there; a rename does not replace it everywhere.
-    let _ = std::fs::remove_dir(output);
-    std::fs::rename(partial, output).map_err(|error| at_path(Kind::Disk, "create", output, &error))
+/// [`Kind::Usage`] for anything else, before hours of work are done for it.
+fn target_of(output: &Path) -> Result<PathBuf> {
+    let refuse = |what: &str| failure(Kind::Usage, format!("-o {}: {what}", output.display()));
+    match std::fs::symlink_metadata(output) {
+        Ok(_) => {}
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return missing(output),
+        Err(error) => return Err(at_path(Kind::Usage, "use as a folder", output, &error)),
+    }
+    let target = std::fs::canonicalize(output)
+        .map_err(|_| refuse("a link that leads nowhere; remove it, or choose another folder"))?;
+    if !target.is_dir() {
+        return Err(refuse("not a folder; choose another name"));
+    }
+    let mut entries = std::fs::read_dir(&target)
+        .map_err(|error| at_path(Kind::Usage, "use as a folder", output, &error))?;
+    if entries.next().is_some() {
+        return Err(refuse(
+            "the folder is there already; remove it, or choose another one",
+        ));
+    }
+    if std::env::current_dir().is_ok_and(|here| here == target) || target.parent().is_none() {
+        return Err(refuse("the folder is in use; name a new folder in it"));
+    }
+    // It is replaced in the end. Whether that can be, as it cannot where a disk is mounted, shows now.
+    std::fs::remove_dir(&target).map_err(|error| {
+        refuse(&format!(
+            "cannot be replaced ({error}); name a new folder in it"
+        ))
+    })?;
+    std::fs::create_dir(&target).map_err(|error| at_path(Kind::Disk, "create", &target, &error))?;
+    Ok(target)
+}
+
+/// A path that is not there, below the real path of what is.
+fn missing(output: &Path) -> Result<PathBuf> {
+    let Some(name) = output.file_name() else {
+        return Err(failure(
+            Kind::Usage,
+            format!("-o {}: name a new folder", output.display()),
+        ));
+    };
+    let parent = match output.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    match std::fs::canonicalize(parent) {
+        Ok(parent) => Ok(parent.join(name)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound && parent != Path::new(".") => {
+            Ok(missing(parent)?.join(name))
+        }
+        Err(error) => Err(at_path(Kind::Usage, "use as a folder", parent, &error)),
+    }
 }
 
 #[cfg(test)]
@@ -422,6 +506,7 @@ mod tests {
         let grey = image::GrayImage::from_pixel(40, 30, image::Luma([9]));
         grey.save(place("grey.png")).unwrap();
         std::fs::write(place("page.jpg"), "<html>not found</html>").unwrap();
+        std::fs::write(place("phone.HEIC"), "x").unwrap();
         folder
     }
 
@@ -446,7 +531,13 @@ mod tests {
         let (later, first) = &found.duplicates[0];
         assert!(later.ends_with("inner/b.png") && first.ends_with("a.png"));
         let text = found.text(folder.path());
-        for part in ["5 readable", "40 x 30: 3", "page.jpg", "inner/b.png ="] {
+        for part in [
+            "5 readable",
+            "40 x 30: 3",
+            "page.jpg",
+            "inner/b.png =",
+            "ending in .heic: 1",
+        ] {
             assert!(text.contains(part), "{text}");
         }
     }
@@ -515,5 +606,43 @@ mod tests {
         assert!(error.contains("5 too small"), "{error}");
         assert_eq!(std::fs::read_dir(out.path()).unwrap().count(), 0);
         assert!("1,2,3".parse::<Crop>().is_err() && "0,0,0,5".parse::<Crop>().is_err());
+    }
+    #[test]
+    fn where_pictures_go_is_checked_before_the_work() {
+        let folder = folder();
+        let out = tempfile::tempdir().unwrap();
+        let place = |name: &str| out.path().join(name);
+        let run = |output: &Path| Preparation::default().run(folder.path(), output);
+        let refused = |output: &Path, part: &str| {
+            let error = run(output).unwrap_err();
+            let said = format!("{error:#}");
+            assert_eq!(crate::failure::exit_code(&error), 2, "{said}");
+            assert!(said.contains(part), "{said}");
+        };
+        refused(&folder.path().join("ready"), "lies inside -i");
+        std::fs::write(place("file"), "x").unwrap();
+        refused(&place("file"), "not a folder");
+        refused(&place("file/ready"), "cannot use as a folder");
+        refused(&place(".."), "there already");
+        refused(Path::new("/"), "there already");
+        std::fs::create_dir(place("empty")).unwrap();
+        run(&place("empty")).unwrap();
+        run(&place("deep/er")).unwrap();
+        assert_eq!(names(&place("empty")), names(&place("deep/er")));
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::symlink;
+            symlink(place("nowhere"), place("dangling")).unwrap();
+            refused(&place("dangling"), "leads nowhere");
+            std::fs::create_dir(place("real")).unwrap();
+            symlink(place("real"), place("link")).unwrap();
+            run(&place("link")).unwrap();
+            assert_eq!(names(&place("real")), names(&place("empty")));
+            symlink(folder.path(), place("back")).unwrap();
+            refused(&place("back/ready"), "lies inside -i");
+        }
+        let left = std::fs::read_dir(out.path()).unwrap().flatten();
+        let hidden = left.filter(|entry| entry.file_name().to_string_lossy().starts_with('.'));
+        assert_eq!(hidden.count(), 0);
     }
 }

@@ -283,6 +283,11 @@ pub fn is_here(place: &Path, prefix: &str) -> bool {
     find(place, &format!("{prefix}-images"), "idx3").is_some()
 }
 
+/// Whether a folder (or a folder in it) holds `prefix`-labels as an idx file.
+pub fn has_labels(place: &Path, prefix: &str) -> bool {
+    find(place, &format!("{prefix}-labels"), "idx1").is_some()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -2,7 +2,9 @@
 //!
 //! Rules, the same everywhere: the format is told by content, not by name; EXIF orientation is
 //! applied; grey becomes three equal channels; alpha is composited on white; 16 bits a channel
-//! become 8; the first frame of an animation counts. A file that ends early is refused, also where its
+//! become 8; a palette's colours are looked up, their alpha too; CMYK is taken as Adobe's programs write it
+//! into JPEG files (255 is no ink) and becomes RGB without a colour profile, ink by ink times black; other
+//! colour profiles are passed over; the first frame of an animation counts. A file that ends early is refused, also where its
 //! decoder would fill the rest with grey. The shorter side is resized to the target with an antialiased
 //! triangle filter (PyTorch's `Resize` with antialiasing), then the centre is cropped; a picture more than
 //! four times as long as wide is cut to its central square first.
@@ -12,7 +14,7 @@ use crate::regular;
 use anyhow::Result;
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, RgbImage};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Cursor;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -39,6 +41,7 @@ pub struct Files {
     ends: Vec<usize>,
     /// The few whose names are not Unicode; they come last.
     odd: Vec<PathBuf>,
+    left_out: BTreeMap<String, usize>,
 }
 
 impl Files {
@@ -55,6 +58,12 @@ impl Files {
     /// The folder that they lie under.
     pub fn folder(&self) -> &Path {
         &self.folder
+    }
+
+    /// What lies under the folder and is not among them, and how often: files by their endings, links to
+    /// folders, what is no plain file. Hidden files are not counted.
+    pub fn left_out(&self) -> &BTreeMap<String, usize> {
+        &self.left_out
     }
 
     /// File `index`, from the folder on.
@@ -96,6 +105,7 @@ impl Files {
             names: String::with_capacity(self.names.len()),
             ends: Vec::with_capacity(self.ends.len()),
             odd: std::mem::take(&mut self.odd),
+            left_out: std::mem::take(&mut self.left_out),
         };
         for index in order {
             sorted.push(self.name(index).to_owned());
@@ -199,8 +209,8 @@ impl Broken {
     }
 }
 
-/// Every picture file under `folder`, at any depth, in path order. Hidden files and folders (and
-/// macOS's `__MACOSX`) are passed over; links to folders are not followed.
+/// Every picture file under `folder`, at any depth, in path order: plain files, and links to such. Hidden
+/// files and folders (and macOS's `__MACOSX`) are passed over; links to folders are not followed.
 ///
 /// # Errors
 /// A [`Kind::Data`] failure when the folder cannot be read or holds no picture.
@@ -222,24 +232,60 @@ pub fn list(folder: &Path) -> Result<Files> {
                 continue;
             }
             let path = inner.join(&name);
-            if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-                waiting.push(path);
-            } else if has_picture_ending(&path) {
-                found.push(path);
+            let other = match entry.file_type() {
+                Ok(kind) if kind.is_dir() => {
+                    waiting.push(path);
+                    continue;
+                }
+                Ok(kind) if kind.is_symlink() => match place.join(&name).metadata() {
+                    Ok(metadata) if metadata.is_file() => None,
+                    Ok(metadata) if metadata.is_dir() => Some("links to folders"),
+                    Ok(_) => Some(NO_PLAIN_FILE),
+                    Err(_) => Some("links that lead nowhere"),
+                },
+                Ok(kind) if !kind.is_file() => Some(NO_PLAIN_FILE),
+                _ => None,
+            };
+            match other {
+                Some(other) => *found.left_out.entry(other.to_owned()).or_default() += 1,
+                None if has_picture_ending(&path) => found.push(path),
+                None => *found.left_out.entry(ending_of(&path)).or_default() += 1,
             }
         }
     }
     if found.is_empty() {
+        let mut others: Vec<_> = found.left_out.iter().collect();
+        others.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
+        let others: Vec<_> = others
+            .iter()
+            .take(5)
+            .map(|(what, count)| format!("{what}: {count}"))
+            .collect();
         return Err(failure(
             Kind::Data,
             format!(
-                "there are no pictures under {}; expected files ending in {} at any depth",
+                "there are no pictures under {}; expected files ending in {} at any depth{}{}",
                 folder.display(),
-                ENDINGS.join(", ")
+                ENDINGS.join(", "),
+                if others.is_empty() { "" } else { ", found " },
+                others.join(", ")
             ),
         ));
     }
     Ok(found.sorted())
+}
+
+const NO_PLAIN_FILE: &str = "named pipes, sockets and devices";
+
+/// The ending of a file that is no picture to us, for a list.
+fn ending_of(path: &Path) -> String {
+    match path.extension() {
+        Some(ending) => {
+            let short: String = ending.to_string_lossy().chars().take(12).collect();
+            format!("files ending in .{}", short.to_lowercase())
+        }
+        None => "files without an ending".to_owned(),
+    }
 }
 
 fn has_picture_ending(path: &Path) -> bool {
@@ -426,6 +472,151 @@ mod tests {
         assert_eq!(pixel("deep.png"), [156; 3]);
         assert_eq!(pixel("clear.png"), [255; 3], "composited on white");
         assert_eq!(pixel("plain.jpg"), [1, 2, 3], "told by content");
+    }
+
+    #[test]
+    fn the_colours_of_a_palette_are_looked_up() {
+        let folder = folder();
+        let place = folder.path().join("palette.png");
+        let file = std::fs::File::create(&place).unwrap();
+        let mut encoder = png::Encoder::new(file, 3, 1);
+        encoder.set_color(png::ColorType::Indexed);
+        encoder.set_depth(png::BitDepth::Eight);
+        encoder.set_palette(&[10, 20, 30, 200, 100, 0, 0, 0, 0][..]);
+        // The last colour is black that nobody sees.
+        encoder.set_trns(&[255, 255, 0][..]);
+        let mut writer = encoder.write_header().unwrap();
+        writer.write_image_data(&[1, 0, 2]).unwrap();
+        writer.finish().unwrap();
+        let picture = to_rgb(&read(&place).unwrap());
+        let pixels: Vec<_> = picture.pixels().map(|pixel| pixel.0).collect();
+        assert_eq!(pixels, [[200, 100, 0], [10, 20, 30], [255; 3]]);
+    }
+
+    /// A JPEG of 8 x 8 equal CMYK pixels, as Adobe's programs mark them.
+    fn cmyk_jpeg(stored: [u8; 4]) -> Vec<u8> {
+        let segment = |marker: u8, body: &[u8]| {
+            let length = (body.len() as u16 + 2).to_be_bytes();
+            [&[0xff, marker], &length[..], body].concat()
+        };
+        // Twelve codes of four bits for the sizes of the first coefficient; one of one bit, "no others".
+        let sizes = |length: usize, count: u8| {
+            let mut counts = [0; 16];
+            counts[length - 1] = count;
+            counts
+        };
+        let first: Vec<u8> = [&[0][..], &sizes(4, 12), &(0..12).collect::<Vec<_>>()].concat();
+        let others = [&[0x10][..], &sizes(1, 1), &[0]].concat();
+        let mut bits = String::new();
+        for value in stored {
+            let coefficient = 8 * (i32::from(value) - 128);
+            let size = 32 - coefficient.unsigned_abs().leading_zeros();
+            bits += &format!("{size:04b}");
+            if size > 0 {
+                let coded = if coefficient < 0 {
+                    coefficient + (1 << size) - 1
+                } else {
+                    coefficient
+                };
+                bits += &format!("{coded:0width$b}", width = size as usize);
+            }
+            bits.push('0');
+        }
+        while !bits.len().is_multiple_of(8) {
+            bits.push('1');
+        }
+        let mut data = Vec::new();
+        for byte in 0..bits.len() / 8 {
+            let byte = u8::from_str_radix(&bits[8 * byte..8 * byte + 8], 2).unwrap();
+            data.push(byte);
+            if byte == 0xff {
+                data.push(0);
+            }
+        }
+        let frame = [
+            8, 0, 8, 0, 8, 4, 1, 0x11, 0, 2, 0x11, 0, 3, 0x11, 0, 4, 0x11, 0,
+        ];
+        [
+            vec![0xff, 0xd8],
+            segment(0xee, b"Adobe\0\x64\0\0\0\0\0"),
+            segment(0xdb, &[&[0][..], &[1; 64]].concat()),
+            segment(0xc0, &frame),
+            segment(0xc4, &first),
+            segment(0xc4, &others),
+            segment(0xda, &[4, 1, 0, 2, 0, 3, 0, 4, 0, 0, 63, 0]),
+            data,
+            vec![0xff, 0xd9],
+        ]
+        .concat()
+    }
+
+    #[test]
+    fn cmyk_becomes_rgb_ink_by_ink() {
+        let folder = folder();
+        let place = folder.path().join("press.jpg");
+        for (stored, expected) in [
+            // No ink at all is white, full black is black.
+            ([255, 255, 255, 255], [255; 3]),
+            ([255, 255, 255, 0], [0; 3]),
+            // Magenta and yellow make red.
+            ([255, 0, 0, 255], [255, 0, 0]),
+            ([200, 100, 50, 128], [100, 50, 25]),
+        ] {
+            std::fs::write(&place, cmyk_jpeg(stored)).unwrap();
+            let picture = to_rgb(&read(&place).unwrap());
+            assert_eq!(picture.dimensions(), (8, 8));
+            for (found, expected) in picture.get_pixel(3, 4).0.iter().zip(expected) {
+                assert!(found.abs_diff(expected) <= 2, "{stored:?}: {picture:?}");
+            }
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn only_plain_files_are_listed_and_the_others_are_counted() {
+        use std::os::unix::fs::symlink;
+        let folder = folder();
+        let place = |name: &str| folder.path().join(name);
+        std::fs::create_dir(place("inner")).unwrap();
+        for name in [
+            "a.png",
+            "inner/b.JPG",
+            "scan.tif",
+            "inner/more.TIF",
+            ".hidden.png",
+            "notes",
+        ] {
+            std::fs::write(place(name), "x").unwrap();
+        }
+        symlink(place("a.png"), place("link.png")).unwrap();
+        symlink(place("inner"), place("folder.png")).unwrap();
+        symlink(place("none"), place("gone.png")).unwrap();
+        std::os::unix::net::UnixListener::bind(place("socket.png")).unwrap();
+        let files = list(folder.path()).unwrap();
+        let names: Vec<_> = (0..files.len())
+            .map(|index| files.name(index).display().to_string())
+            .collect();
+        assert_eq!(names, ["a.png", "inner/b.JPG", "link.png"]);
+        let left_out: Vec<_> = files
+            .left_out()
+            .iter()
+            .map(|(what, count)| format!("{what}: {count}"))
+            .collect();
+        assert_eq!(
+            left_out,
+            [
+                "files ending in .tif: 2",
+                "files without an ending: 1",
+                "links that lead nowhere: 1",
+                "links to folders: 1",
+                "named pipes, sockets and devices: 1",
+            ]
+        );
+        for name in ["a.png", "inner/b.JPG"] {
+            std::fs::remove_file(place(name)).unwrap();
+        }
+        let said = list(folder.path()).unwrap_err().to_string();
+        assert!(said.contains("found files ending in .tif: 2"), "{said}");
     }
 
     #[test]

@@ -5,18 +5,19 @@ use crate::config::{Config, Flags};
 use crate::data::{Batch, Data, PROCEDURAL};
 use crate::discriminator::Discriminator;
 use crate::generator::Generator;
-use anyhow::Result;
+use anyhow::{Context, Result};
 use burn::tensor::{Device, Tensor, TensorData, activation::sigmoid};
 use gan_core::checkpoint::Checkpoint;
 use gan_core::command::{Launch, TrainCommand};
 use gan_core::init::{Initial, initialise};
 use gan_core::layers::Statistics;
 use gan_core::learner::{Ema, Gathered, Learner};
+use gan_core::located::{self, Located};
 use gan_core::loss::discriminator_loss;
 use gan_core::random::Stream;
 use gan_core::stage::{At, Panel, Scalars, Stage, fit};
 use gan_core::weights::{self, Metadata};
-use gan_core::{device, images, located, picture};
+use gan_core::{device, images, picture};
 use image::RgbImage;
 
 /// The name of the only stage.
@@ -58,11 +59,16 @@ impl Gan {
     pub fn init_from(&mut self, place: &std::path::Path, out: &std::path::Path) -> Result<()> {
         let stages = [STAGE];
         let find = |networks: &[&str]| located::find(Some(place), out, "dcgan", &stages, networks);
+        let named = |found: &Located| format!("{} does not fit", found.path.display());
+        let found = find(&["generator", "generator_ema"])?;
         self.generator
-            .load_weights(&find(&["generator", "generator_ema"])?.file.tensors)?;
+            .load_weights(&found.file.tensors)
+            .with_context(|| named(&found))?;
         if !place.is_file() {
             let found = find(&["discriminator"])?;
-            self.discriminator.load_weights(&found.file.tensors)?;
+            self.discriminator
+                .load_weights(&found.file.tensors)
+                .with_context(|| named(&found))?;
         }
         self.average.reset(self.generator.network());
         Ok(())
@@ -260,7 +266,8 @@ pub fn train(command: &TrainCommand<Flags>) -> Result<()> {
     let device = device::parse(&config.training.device)?;
     let mut gan = Gan::new(config, &device);
     if let Some(place) = launch.init_from() {
-        gan.init_from(place, launch.out())?;
+        gan.init_from(place, launch.out())
+            .with_context(|| format!("--init-from {}", place.display()))?;
     }
     if launch.is_dry(&gan.describe())? {
         return Ok(());

@@ -117,8 +117,7 @@ pub fn find(
             failure(
                 Kind::Checkpoint,
                 format!(
-                    "{} does not exist: --checkpoint takes a run, a step folder, a .safetensors \
-                     or a .pth",
+                    "{} does not exist: expected a run, a step folder, a .safetensors or a .pth",
                     place.display()
                 ),
             )

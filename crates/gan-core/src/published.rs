@@ -2,11 +2,13 @@
 //!
 //! The list is `published.toml`.
 
+use crate::checkpoint::sha256;
 use crate::command::print;
 use crate::console::{Console, Voice};
 use crate::dataset;
 use crate::download::{Remote, forget_sum};
 use crate::failure::{Kind, failure};
+use crate::regular;
 use anyhow::Result;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
@@ -69,15 +71,41 @@ impl Published {
         cache().join(&self.word).join(self.file())
     }
 
-    /// The file, if it is here already: in the cache, or where `torch.hub` keeps its downloads.
-    pub fn found(&self) -> Option<PathBuf> {
+    /// The places where the file is already, whatever it holds: in the cache, or where `torch.hub` keeps its
+    /// downloads.
+    fn places(&self) -> impl Iterator<Item = PathBuf> {
         let hub = std::env::var_os("TORCH_HOME")
             .map(PathBuf::from)
             .or_else(|| std::env::home_dir().map(|home| home.join(".cache/torch")))
             .map(|home| home.join("hub/checkpoints").join(self.file()));
         std::iter::once(self.place())
             .chain(hub)
-            .find(|path| path.is_file())
+            .filter(|path| path.is_file())
+    }
+
+    /// The file, if it is here already and is the one that was published, as far as its sum is known. What
+    /// only has its name is passed over, with a warning.
+    pub fn found(&self, console: &Console) -> Option<PathBuf> {
+        self.places().find(|place| self.is_whole(place, console))
+    }
+
+    fn is_whole(&self, place: &Path, console: &Console) -> bool {
+        if self.sha256.is_empty() {
+            return true;
+        }
+        let sum = regular::read(Kind::Download, place, 4 * self.megabytes * 1_000_000)
+            .map(|bytes| sha256(&bytes));
+        match sum {
+            Ok(sum) if sum.starts_with(&self.sha256) => return true,
+            Ok(sum) => console.warn(&format!(
+                "{} has the sha256 {sum}, and {} begins with {}: passed over, remove it",
+                place.display(),
+                self.name,
+                self.sha256
+            )),
+            Err(error) => console.warn(&format!("{error:#}: passed over")),
+        }
+        false
     }
 
     /// Fetches the file into the cache and gives its place.
@@ -195,7 +223,7 @@ fn table() -> String {
             published.word,
             published.name,
             published.megabytes,
-            if published.found().is_some() {
+            if published.places().next().is_some() {
                 "yes"
             } else {
                 "no"
@@ -217,7 +245,7 @@ pub fn file_or_name(word: &str, text: &str, console: &Console) -> Result<PathBuf
         return Ok(text.into());
     }
     let published = find(word, text)?;
-    match published.found() {
+    match published.found(console) {
         Some(place) => Ok(place),
         None => published.fetch(console),
     }
@@ -254,6 +282,19 @@ mod tests {
         );
         let error = find("cyclegan", "horse2zebr").unwrap_err().to_string();
         assert!(error.contains("did you mean horse2zebra?"), "{error}");
+    }
+
+    #[test]
+    fn a_file_that_only_has_the_name_is_passed_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("weights.pth");
+        std::fs::write(&file, "abc").unwrap();
+        let mut published = find("cyclegan", "horse2zebra").unwrap().clone();
+        let console = Console::new(Voice::Quiet);
+        for (sum, expected) in [("", true), ("ba7816bf", true), ("ba7816be", false)] {
+            published.sha256 = sum.to_owned();
+            assert_eq!(published.is_whole(&file, &console), expected, "{sum}");
+        }
     }
 
     #[test]

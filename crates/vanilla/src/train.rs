@@ -4,17 +4,18 @@ use crate::config::{Config, Dataset, Flags, Start};
 use crate::data::{self, Batch, Data, PROCEDURAL};
 use crate::discriminator::Discriminator;
 use crate::generator::Generator;
-use anyhow::Result;
+use anyhow::{Context, Result};
 use burn::tensor::{Device, Tensor, TensorData, activation::sigmoid};
 use gan_core::checkpoint::Checkpoint;
 use gan_core::command::{Launch, TrainCommand};
 use gan_core::init::initialise;
 use gan_core::learner::{Ema, Gathered, Learner};
+use gan_core::located::{self, Located};
 use gan_core::loss::discriminator_loss;
 use gan_core::random::{Prior, Stream};
 use gan_core::stage::{At, Panel, Scalars, Source, Stage, fit};
 use gan_core::weights::{self, Metadata, rebuild};
-use gan_core::{device, images, located, picture};
+use gan_core::{device, images, picture};
 use image::RgbImage;
 
 /// The name of the only stage.
@@ -75,11 +76,16 @@ impl Gan {
         let stages = [STAGE];
         let find =
             |networks: &[&str]| located::find(Some(place), out, "vanilla", &stages, networks);
+        let named = |found: &Located| format!("{} does not fit", found.path.display());
+        let found = find(&["generator", "generator_ema"])?;
         self.generator
-            .load_weights(&find(&["generator", "generator_ema"])?.file.tensors)?;
+            .load_weights(&found.file.tensors)
+            .with_context(|| named(&found))?;
         if !place.is_file() {
             let found = find(&["discriminator"])?;
-            self.discriminator.load_weights(&found.file.tensors)?;
+            self.discriminator
+                .load_weights(&found.file.tensors)
+                .with_context(|| named(&found))?;
         }
         self.average.reset(self.generator.network());
         Ok(())
@@ -332,7 +338,8 @@ pub fn train(command: &TrainCommand<Flags>) -> Result<()> {
         &device,
     );
     if let Some(place) = launch.init_from() {
-        gan.init_from(place, launch.out())?;
+        gan.init_from(place, launch.out())
+            .with_context(|| format!("--init-from {}", place.display()))?;
     }
     if launch.is_dry(&gan.describe())? {
         return Ok(());

@@ -374,6 +374,26 @@ fn broken_data_are_refused_with_the_file() {
 
     // A picture of one grey everywhere is poor data, but no fault.
     std::fs::remove_file(data.join("train-labels-idx1-ubyte")).unwrap();
+    let check = |missing: &str, parts: &[&str]| {
+        let (code, out, error) = call(BINARY, &["data", "check", &data_text]);
+        assert_eq!(
+            code,
+            Some(if missing.is_empty() { 0 } else { 3 }),
+            "{error}"
+        );
+        assert!(error.contains(missing), "{error}");
+        for part in parts {
+            assert!(out.contains(part), "{part:?} is not in: {out}");
+        }
+    };
+    check("", &["train: 40 pictures"]);
+    let test = data.join("t10k-images-idx3-ubyte");
+    std::fs::rename(&images, &test).unwrap();
+    check("no train-images-idx3-ubyte", &["t10k: 40 pictures"]);
+    let labels = data.join("train-labels-idx1-ubyte");
+    std::fs::rename(&test, &labels).unwrap();
+    check("no train-images-idx3-ubyte", &["train: labels without"]);
+    std::fs::rename(&labels, &images).unwrap();
     place.train(&["--data", &data_text, "--steps", "4"]);
 }
 
@@ -565,6 +585,12 @@ fn a_run_falls_back_to_its_older_checkpoint() {
     // The run's configuration is a file too.
     let config = place.run().join("config.toml");
     let text = std::fs::read_to_string(&config).unwrap();
+    for empty in ["", "# Train the same again\n\n"] {
+        std::fs::write(&config, empty).unwrap();
+        let (code, said) = place.resume(&[]);
+        assert_eq!(code, Some(4), "{said}");
+        assert!(said.contains("config.toml is damaged"), "{said}");
+    }
     std::fs::write(&config, text.replace("batch_size", "batch_sise")).unwrap();
     let (code, said) = place.resume(&[]);
     assert_eq!(code, Some(2), "{said}");
@@ -835,7 +861,12 @@ fn weights_that_are_no_numbers_or_of_another_network_are_refused() {
             &[name],
         );
         let run = ["--name", "tuned", "--steps", "2", "--init-from", &weights];
-        place.refuse_train(&run, 4, &["main."]);
+        place.refuse_train(&run, 4, &["main.", "--init-from", name]);
+    }
+    for more in [&["--init-from", "/none"][..], &["--init-from", &made]] {
+        let run = [&["--name", "tuned", "--steps", "2"], more].concat();
+        let said = place.refuse_train(&run, 4, &["--init-from", more[1], "does not exist"]);
+        assert!(!said.contains("--checkpoint"), "{said}");
     }
 }
 
@@ -989,7 +1020,10 @@ fn a_full_disk_costs_no_checkpoint() {
         let more = [&more[..], &["--out", &out]].concat();
         let said = place.refuse_train(&more, 6, &["No space left"]);
         assert!(said.contains(&out), "{said}");
-        hints.push((said.contains("free some space"), said));
+        hints.push((
+            said.contains("free some space, or choose another --out"),
+            said,
+        ));
         let gan = disk.0.join("vanilla/run/checkpoints/gan");
         assert!(place.leftovers().is_empty(), "{:?}", place.leftovers());
         let steps = checkpoint::steps(&gan).unwrap();
@@ -1009,6 +1043,25 @@ fn a_full_disk_costs_no_checkpoint() {
     for (has_hint, said) in hints {
         assert!(has_hint, "what to do is not in: {said}");
     }
+}
+
+/// What cannot take the finished folder's place is refused before the work.
+#[test]
+fn a_folder_on_which_a_disk_is_mounted_is_no_place_for_prepared_data() {
+    let place = Place::new();
+    let Some(disk) = SmallDisk::mount(place.path("disk"), "1m") else {
+        return skip("this process may not mount a file system");
+    };
+    let prepare = ["data", "prepare", "--procedural", "--num", "10", "-o"];
+    let mounted = text(&disk.0);
+    refuse(
+        &[&prepare[..], &[&mounted]].concat(),
+        2,
+        &["cannot be replaced", "in it"],
+    );
+    let inner = text(&disk.0.join("digits"));
+    succeed(BINARY, &[&prepare[..], &[&inner]].concat());
+    assert!(place.leftovers().is_empty(), "{:?}", place.leftovers());
 }
 
 #[cfg(unix)]

@@ -620,6 +620,54 @@ fn a_manifest_never_leads_out_of_its_folder() {
     );
 }
 
+/// Opening a named pipe waits for somebody who writes into it: nobody does.
+#[cfg(unix)]
+#[test]
+fn nobody_waits_for_a_pipe() {
+    let folder = folder();
+    let step = checkpoint_in(folder.path());
+    let make = |place: &Path| {
+        let made = std::process::Command::new("mkfifo").arg(place).status();
+        made.is_ok_and(|status| status.success())
+    };
+    let pipe = folder.path().join("pipe");
+    if !make(&pipe) {
+        return;
+    }
+    let error_of = |place: &Path| -> [(u8, anyhow::Error); 5] {
+        let (into, limits) = (folder.path().join("into"), Default::default());
+        [
+            (4, weights::read(place).map(drop).unwrap_err()),
+            (3, images::read(place).map(drop).unwrap_err()),
+            (3, idx::read_idx(place, 3).map(drop).unwrap_err()),
+            (
+                3,
+                gan_core::archive::extract(place, &into, &limits, &mut |_, _| ())
+                    .map(drop)
+                    .unwrap_err(),
+            ),
+            (4, Saved::open(&step).map(drop).unwrap_err()),
+        ]
+    };
+    for name in ["generator.safetensors", "manifest.json"] {
+        let place = step.join(name);
+        let whole = std::fs::read(&place).unwrap();
+        std::fs::remove_file(&place).unwrap();
+        assert!(make(&place));
+        for (code, error) in error_of(&pipe) {
+            let said = format!("{error:#}");
+            assert_eq!(exit_code(&error), code, "{said}");
+            assert!(
+                said.contains("a named pipe") || said.contains("not a regular file"),
+                "{said}"
+            );
+        }
+        std::fs::remove_file(&place).unwrap();
+        std::fs::write(&place, whole).unwrap();
+    }
+    assert!(Saved::open(&step).is_ok());
+}
+
 /// Writes `bytes` as a weights file, insists that it is refused by name with exit code 4, and returns
 /// what was said.
 fn refused(folder: &Path, bytes: &[u8], what: &str) -> String {

@@ -50,6 +50,8 @@ mod tests {
             match name {
                 "convolution" => assert!(inner.is_empty(), "convolution depends on {inner:?}"),
                 "gan-core" => assert_eq!(inner, ["convolution"], "gan-core"),
+                "metrics" => assert_eq!(inner, ["gan-core"], "metrics"),
+                "eval" => assert_eq!(inner, ["gan-core", "metrics"], "eval"),
                 "workspace-tests" | "bench" => {}
                 _ => assert_eq!(inner, ["gan-core"], "{name}"),
             }

@@ -98,6 +98,11 @@ macro_rules! for_each_kind {
                 let $kind = $crate::activation::Activation::Identity;
                 $work
             }
+            // ReLU is the most frequent one, and a maximum instead of a product and a choice.
+            $crate::activation::Activation::LeakyRelu(0.0) => {
+                let $kind = $crate::activation::Activation::LeakyRelu(0.0);
+                $work
+            }
             $crate::activation::Activation::LeakyRelu(slope) => {
                 let $kind = $crate::activation::Activation::LeakyRelu(slope);
                 $work

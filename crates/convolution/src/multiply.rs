@@ -773,22 +773,26 @@ impl<'a> Finish<'a> {
 
     #[inline(always)]
     fn apply<M: Machine>(&self, _: M, channel: usize, results: &mut [f32]) {
-        if let Some(scale) = self.scale {
-            for value in &mut *results {
-                *value *= scale[channel];
+        let scale = self.scale.map(|values| values[channel]);
+        let shift = self.shift.map(|values| values[channel]);
+        // One pass over values that are in registers already counts: a tile of few terms is soon summed.
+        for_each_kind!(self.activation, kind => match (scale, shift) {
+            (None, None) if kind == Activation::Identity => {}
+            (None, None) => {
+                for value in results {
+                    *value = kind.value(*value);
+                }
             }
-        }
-        if let Some(shift) = self.shift {
-            for value in &mut *results {
-                *value += shift[channel];
+            (None, Some(shift)) => {
+                for value in results {
+                    *value = kind.value(*value + shift);
+                }
             }
-        }
-        if self.activation == Activation::Identity {
-            return;
-        }
-        for_each_kind!(self.activation, kind => {
-            for value in &mut *results {
-                *value = kind.value(*value);
+            (scale, shift) => {
+                let (scale, shift) = (scale.unwrap_or(1.0), shift.unwrap_or(0.0));
+                for value in results {
+                    *value = kind.value(*value * scale + shift);
+                }
             }
         });
     }

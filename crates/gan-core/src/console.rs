@@ -62,13 +62,22 @@ impl Console {
 
     /// Starts a progress bar over `total` steps when the standard error is a terminal.
     pub fn start(&mut self, done: u64, total: u64) {
+        self.bar(done, total, "steps");
+    }
+
+    /// Starts a progress bar over `total` things that `unit` names, when the standard error is a terminal.
+    pub fn count(&mut self, total: u64, unit: &str) {
+        self.bar(0, total, unit);
+    }
+
+    fn bar(&mut self, done: u64, total: u64, unit: &str) {
         if self.voice != Voice::Normal || !std::io::stderr().is_terminal() {
             return;
         }
         let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr_with_hz(4));
-        if let Ok(style) = ProgressStyle::with_template(
-            "{bar:24.cyan/blue} {pos}/{len} steps, {eta_precise} left {wide_msg}",
-        ) {
+        if let Ok(style) = ProgressStyle::with_template(&format!(
+            "{{bar:24.cyan/blue}} {{pos}}/{{len}} {unit}, {{eta_precise}} left {{wide_msg}}"
+        )) {
             bar.set_style(style);
         }
         bar.set_position(done);

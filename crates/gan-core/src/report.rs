@@ -40,6 +40,33 @@ const PLOT_TOP: f64 = 22.0;
 const PLOT_BOTTOM: f64 = 238.0;
 const COLOURS: usize = 6;
 
+/// The beginning of a page, up to the content of `<main>`: `folder` stands small above the title, every line of
+/// `notes` and of `warnings` is a banner below it.
+pub fn opening(title: &str, folder: &str, notes: &[String], warnings: &[String]) -> String {
+    let mut page = String::new();
+    page.push_str("<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\n");
+    page.push_str("<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n");
+    page.push_str("<meta name=\"color-scheme\" content=\"light dark\">\n");
+    page.push_str("<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; img-src data:; ");
+    page.push_str("style-src 'unsafe-inline'; script-src 'unsafe-inline'\">\n");
+    page.push_str(&format!(
+        "<title>{}</title>\n<style>{STYLE}</style></head><body><main>\n",
+        escape(title)
+    ));
+    page.push_str(&format!(
+        "<header><p class=\"folder\">{}</p><h1>{}</h1>\n",
+        escape(folder),
+        escape(title)
+    ));
+    for (class, lines) in [("note", notes), ("note warning", warnings)] {
+        for line in lines {
+            page.push_str(&format!("<p class=\"{class}\">{}</p>\n", escape(line)));
+        }
+    }
+    page.push_str("</header>\n");
+    page
+}
+
 /// Writes `<run>/report.html` and returns its path.
 ///
 /// `title` heads the page; every line of `notes` becomes a banner below it, for what a reader must not miss. What else
@@ -87,26 +114,7 @@ pub fn write(run: &Path, title: &str, notes: &[String]) -> Result<PathBuf> {
         .unwrap_or_else(|| run.display().to_string());
 
     let mut page = String::new();
-    page.push_str("<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\n");
-    page.push_str("<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n");
-    page.push_str("<meta name=\"color-scheme\" content=\"light dark\">\n");
-    page.push_str("<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; img-src data:; ");
-    page.push_str("style-src 'unsafe-inline'; script-src 'unsafe-inline'\">\n");
-    page.push_str(&format!(
-        "<title>{}</title>\n<style>{STYLE}</style></head><body><main>\n",
-        escape(title)
-    ));
-    page.push_str(&format!(
-        "<header><p class=\"folder\">{}</p><h1>{}</h1>\n",
-        escape(&folder),
-        escape(title)
-    ));
-    for (class, lines) in [("note", notes), ("note warning", &warnings[..])] {
-        for line in lines {
-            page.push_str(&format!("<p class=\"{class}\">{}</p>\n", escape(line)));
-        }
-    }
-    page.push_str("</header>\n");
+    page.push_str(&opening(title, &folder, notes, &warnings));
 
     // With one stage the numbers come first: they are what a reader looks for, and nothing else claims the top.
     if let [stage] = &metrics.stages[..] {
@@ -1201,7 +1209,8 @@ fn embed_gif(folder: &Path, name: &str, warnings: &mut Vec<String>) -> Option<An
         .ok()
 }
 
-fn data_url(media_type: &str, bytes: &[u8]) -> String {
+/// Bytes as a link that holds them.
+pub fn data_url(media_type: &str, bytes: &[u8]) -> String {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut url = format!("data:{media_type};base64,");
     url.reserve(bytes.len().div_ceil(3) * 4);
@@ -1231,7 +1240,8 @@ fn url_path(name: &str) -> String {
     path
 }
 
-fn escape(text: &str) -> String {
+/// Text as HTML shows it.
+pub fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for character in text.chars() {
         match character {

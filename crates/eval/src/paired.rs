@@ -144,7 +144,12 @@ impl PairedCommand {
             table.row([
                 fake.name.clone(),
                 digits(mean),
-                digits(deviation),
+                // Among infinite values there is no deviation.
+                if deviation.is_nan() {
+                    String::new()
+                } else {
+                    digits(deviation)
+                },
                 whole.map_or_else(String::new, digits),
                 values.len().to_string(),
             ]);

@@ -260,7 +260,7 @@ fn pairs_are_found_by_name_and_compared() {
         let picture = |shift: u32| {
             image::RgbImage::from_fn(40, 33, |x, y| {
                 image::Rgb(
-                    [0, 1, 2].map(|c| ((x * (3 + c) + y * 5 + seed * 17 + shift) % 200) as u8),
+                    [0, 1, 2].map(|c| ((x * (3 + c) + y * 5 + seed * 17) % 200 + shift) as u8),
                 )
             })
         };

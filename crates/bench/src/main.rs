@@ -8,6 +8,7 @@ use std::path::PathBuf;
 mod loaders;
 mod machine;
 mod memory;
+mod metrics;
 mod networks;
 mod operators;
 mod peer;
@@ -29,11 +30,16 @@ enum Command {
     Networks,
     /// Every convolution of the eight architectures: forward and both gradients.
     Ops,
+    /// The measures of `eval` beside the reference tools.
+    Metrics,
     /// The share of a training step that waits for its batch.
     Data,
     /// The memory that one row of `networks` takes in a process of its own.
     #[command(hide = true)]
     Memory { row: String },
+    /// One piece of the measures' work in a process of its own.
+    #[command(hide = true)]
+    Metric { work: String, folder: PathBuf },
 }
 
 /// What all benchmarks share.
@@ -80,14 +86,18 @@ fn run(cli: &Cli) -> Result<()> {
     if let Some(Command::Memory { row }) = &cli.command {
         return memory::report(row);
     }
+    if let Some(Command::Metric { work, folder }) = &cli.command {
+        return metrics::report(work, folder, options.rounds);
+    }
     if !options.busy {
         machine::check_idle()?;
     }
     let rows = match &cli.command {
-        None | Some(Command::Networks | Command::Memory { .. }) => {
+        None | Some(Command::Networks | Command::Memory { .. } | Command::Metric { .. }) => {
             networks::measure(options, threads)?
         }
         Some(Command::Ops) => operators::measure(options, threads)?,
+        Some(Command::Metrics) => metrics::measure(options, threads)?,
         Some(Command::Data) => loaders::measure(options)?,
     };
     if rows.is_empty() {

@@ -19,6 +19,8 @@ pub(crate) enum Kind {
     Op,
     /// The wait for batches.
     Data,
+    /// A measure of generated pictures.
+    Metric,
 }
 
 /// One line of a table. What was not measured is absent.

@@ -373,6 +373,9 @@ impl Session {
     /// `results`.
     pub fn json(&self, mut rows: Vec<Value>) -> Value {
         let mut all = self.recipe.json();
+        if let Some(bytes) = gan_core::run::peak_memory() {
+            all["peak_memory"] = bytes.into();
+        }
         if let [row] = rows.as_mut_slice()
             && let (Value::Object(all), Value::Object(row)) = (&mut all, row)
         {

@@ -74,10 +74,18 @@ impl Published {
     /// The places where the file is already, whatever it holds: in the cache, or where `torch.hub` keeps its
     /// downloads.
     fn places(&self) -> impl Iterator<Item = PathBuf> {
-        let hub = std::env::var_os("TORCH_HOME")
+        let home = std::env::var_os("TORCH_HOME")
             .map(PathBuf::from)
-            .or_else(|| std::env::home_dir().map(|home| home.join(".cache/torch")))
-            .map(|home| home.join("hub/checkpoints").join(self.file()));
+            .or_else(|| std::env::home_dir().map(|home| home.join(".cache/torch")));
+        // torch.hub keeps the name of the address, and mirrors differ in it.
+        let names = self.mirrors.iter().filter_map(|url| url.rsplit('/').next());
+        let hub = home.into_iter().flat_map(move |home| {
+            let folder = home.join("hub/checkpoints");
+            names
+                .clone()
+                .map(move |name| folder.join(name))
+                .collect::<Vec<_>>()
+        });
         std::iter::once(self.place())
             .chain(hub)
             .filter(|path| path.is_file())

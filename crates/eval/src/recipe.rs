@@ -136,6 +136,12 @@ impl Recipe {
                 seen.with_alpha
             ));
         }
+        if seen.clipped > 0 {
+            warn(format!(
+                "{} grey pictures have more than 8 bits; Pillow, and so every tool, cuts them at 255: convert them",
+                seen.clipped
+            ));
+        }
         if seen.duplicates > 0 {
             warn(format!("{} pictures equal an earlier one", seen.duplicates));
         }

@@ -65,6 +65,8 @@ pub struct Seen {
     pub unreadable: Vec<String>,
     /// Pictures that had an alpha channel, which every reference tool drops.
     pub with_alpha: usize,
+    /// Grey pictures of more than eight bits, of which Pillow keeps only values up to 255.
+    pub clipped: usize,
     /// Width and height of the pictures.
     pub sizes: BTreeSet<(u32, u32)>,
     /// Pictures whose file equals an earlier one's.
@@ -78,6 +80,7 @@ struct Prepared {
     values: Vec<f32>,
     size: (u32, u32),
     had_alpha: bool,
+    clipped: bool,
 }
 
 impl Extractor {
@@ -211,6 +214,7 @@ impl Extractor {
             }
             seen.used += kept.features.first().map_or(0, Features::rows);
             seen.with_alpha += kept.with_alpha;
+            seen.clipped += kept.clipped;
             seen.sizes.extend(kept.sizes);
             take(&kept.features)?;
         }
@@ -240,6 +244,7 @@ impl Extractor {
                 .map(|layer| Features::empty(layer.dims()))
                 .collect(),
             with_alpha: 0,
+            clipped: 0,
             sizes: BTreeSet::new(),
         };
         let mut done = chunk.start;
@@ -250,6 +255,7 @@ impl Extractor {
                 match picture {
                     Ok(prepared) => {
                         kept.with_alpha += usize::from(prepared.had_alpha);
+                        kept.clipped += usize::from(prepared.clipped);
                         kept.sizes.insert(prepared.size);
                         ready.push(prepared.values);
                     }
@@ -360,7 +366,8 @@ impl Extractor {
         // A damaged file is no more than a missing one.
         let file = weights::parse_safetensors(&bytes).ok()?;
         let sizes = file.metadata.get("sizes")?;
-        let with_alpha = file.metadata.get("with_alpha")?.parse().ok()?;
+        let count = |key: &str| file.metadata.get(key)?.parse().ok();
+        let (with_alpha, clipped) = (count("with_alpha")?, count("clipped")?);
         if file.metadata.get("sum")? != &content_sum(&file.tensors) {
             return None;
         }
@@ -382,6 +389,7 @@ impl Extractor {
         Some(Kept {
             features,
             with_alpha,
+            clipped,
             sizes,
         })
     }
@@ -410,6 +418,7 @@ impl Extractor {
         let metadata = Metadata::from([
             ("sizes".to_owned(), sizes.join(" ")),
             ("with_alpha".to_owned(), kept.with_alpha.to_string()),
+            ("clipped".to_owned(), kept.clipped.to_string()),
             ("sum".to_owned(), content_sum(&tensors)),
         ]);
         if let Some(folder) = place.parent()
@@ -425,6 +434,7 @@ impl Extractor {
 struct Kept {
     features: Vec<Features>,
     with_alpha: usize,
+    clipped: usize,
     sizes: BTreeSet<(u32, u32)>,
 }
 
@@ -491,6 +501,7 @@ fn prepare(source: &Source, index: usize, resizer: &mut Resizer) -> Result<Prepa
     Ok(Prepared {
         size: (picture.width as u32, picture.height as u32),
         had_alpha: picture.had_alpha,
+        clipped: picture.clipped,
         values: resizer.planar(&picture),
     })
 }

@@ -384,3 +384,201 @@ fn nothing(folder: &Path, listing: Listing, is_deep: bool, files: &Files) -> any
     }
     failure(Kind::Data, text)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tree() -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        for name in [
+            "b.png",
+            "a.PNG",
+            "a.jpg",
+            "c.Jpg",
+            ".hidden.png",
+            ".png",
+            "..png",
+            "notes.txt",
+            "e.webp",
+            "z/1.png",
+            "z-0.png",
+            "z/.h/2.png",
+            "z/q/3.JPG",
+            "noending",
+            "ü.png",
+        ] {
+            let path = folder.path().join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, b"x").unwrap();
+        }
+        folder
+    }
+
+    fn names(folder: &Path, listing: Listing, recursion: Recursion) -> Vec<String> {
+        let root = match listing {
+            Listing::TorchFidelity => folder.canonicalize().unwrap(),
+            _ => folder.to_owned(),
+        };
+        let files = list(folder, listing, recursion).unwrap();
+        let name = |path: &PathBuf| path.strip_prefix(&root).unwrap().display().to_string();
+        files.paths.iter().map(name).collect()
+    }
+
+    /// `check.py` compares the same kind of tree with the tools' own functions.
+    #[test]
+    fn each_tool_takes_its_files_in_its_order() {
+        let folder = tree();
+        let here = folder.path();
+        let flat = Recursion::Flat;
+        assert_eq!(
+            names(here, Listing::All, flat),
+            [
+                "a.PNG", "a.jpg", "b.png", "c.Jpg", "e.webp", "z-0.png", "ü.png"
+            ]
+        );
+        assert_eq!(
+            names(here, Listing::PytorchFid, flat),
+            [
+                "..png",
+                ".hidden.png",
+                ".png",
+                "a.jpg",
+                "b.png",
+                "e.webp",
+                "z-0.png",
+                "ü.png"
+            ]
+        );
+        assert_eq!(
+            names(here, Listing::TorchFidelity, flat),
+            [
+                ".hidden.png",
+                "a.PNG",
+                "a.jpg",
+                "b.png",
+                "c.Jpg",
+                "z-0.png",
+                "ü.png"
+            ]
+        );
+        assert_eq!(
+            names(here, Listing::Clean, flat),
+            [
+                "a.PNG",
+                "a.jpg",
+                "b.png",
+                "e.webp",
+                "z-0.png",
+                "z/1.png",
+                "z/q/3.JPG",
+                "ü.png"
+            ]
+        );
+        // A point sorts before a slash, a slash before a letter: the whole path counts.
+        assert_eq!(
+            names(here, Listing::All, Recursion::Deep)[5..],
+            ["z-0.png", "z/1.png", "z/q/3.JPG", "ü.png"]
+        );
+    }
+
+    #[test]
+    fn what_is_left_out_is_told() {
+        let folder = tree();
+        let files = list(folder.path(), Listing::PytorchFid, Recursion::Flat).unwrap();
+        let reason = |name: &str| {
+            let found = files
+                .skipped
+                .iter()
+                .find(|(path, _)| path == Path::new(name));
+            found.map(|(_, reason)| reason.clone())
+        };
+        assert_eq!(reason("a.PNG"), Some(Reason::Case));
+        assert_eq!(reason("notes.txt"), Some(Reason::Ending));
+        assert_eq!(reason("noending"), Some(Reason::Ending));
+        assert_eq!(reason("a.jpg"), None);
+        assert_eq!(files.subfolders, 1);
+        assert_eq!(files.lossy_and_not(), (1, 7));
+        assert_eq!(files.endings_text(), "png 6, jpg 1, webp 1");
+        let files = list(folder.path(), Listing::All, Recursion::Deep).unwrap();
+        assert!(
+            files
+                .skipped
+                .contains(&(PathBuf::from("z/.h"), Reason::Hidden))
+        );
+        assert_eq!(files.subfolders, 0);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn names_need_not_be_text_and_links_may_lead_anywhere() {
+        use std::os::unix::ffi::OsStrExt;
+        use std::os::unix::fs::symlink;
+        let folder = tree();
+        let here = folder.path();
+        std::fs::write(here.join(OsStr::from_bytes(b"odd-\xff.png")), b"x").unwrap();
+        symlink(here.join("b.png"), here.join("link.png")).unwrap();
+        symlink(here.join("z/1.png"), here.join("other.png")).unwrap();
+        symlink(here.join("nowhere"), here.join("broken.png")).unwrap();
+        symlink(here, here.join("z/up")).unwrap();
+        for listing in [
+            Listing::All,
+            Listing::PytorchFid,
+            Listing::TorchFidelity,
+            Listing::Clean,
+        ] {
+            let files = list(here, listing, Recursion::Flat).unwrap();
+            let odd = |path: &PathBuf| path.as_os_str().as_bytes().ends_with(b"odd-\xff.png");
+            assert!(files.paths.iter().any(odd), "{listing:?}");
+            let broken = (PathBuf::from("broken.png"), Reason::NotAFile);
+            assert!(files.skipped.contains(&broken), "{listing:?}");
+        }
+        let files = list(here, Listing::All, Recursion::Flat).unwrap();
+        assert!(files.paths.contains(&here.join("other.png")));
+        assert!(!files.paths.contains(&here.join("link.png")));
+        let real = here.canonicalize().unwrap().join("b.png");
+        let twice = (PathBuf::from("link.png"), Reason::SameAs(real.clone()));
+        assert!(files.skipped.contains(&twice));
+        let files = list(here, Listing::TorchFidelity, Recursion::Flat).unwrap();
+        assert_eq!(files.paths.iter().filter(|path| **path == real).count(), 2);
+        let files = list(here, Listing::Clean, Recursion::Flat).unwrap();
+        assert!(
+            files
+                .skipped
+                .contains(&(PathBuf::from("z/up"), Reason::Loop))
+        );
+    }
+
+    #[test]
+    fn nothing_found_is_explained() {
+        let folder = tempfile::tempdir().unwrap();
+        let here = folder.path();
+        let error = |listing| {
+            list(here, listing, Recursion::Flat)
+                .unwrap_err()
+                .to_string()
+        };
+        assert!(error(Listing::All).ends_with("it is empty"));
+        std::fs::create_dir(here.join("inside")).unwrap();
+        std::fs::write(here.join("inside/a.png"), b"x").unwrap();
+        let text = error(Listing::All);
+        assert!(text.contains("1 subfolder, add --recursive"), "{text}");
+        assert!(text.contains("webp in upper or lower case"), "{text}");
+        std::fs::write(here.join("A.PNG"), b"x").unwrap();
+        std::fs::write(here.join("readme"), b"x").unwrap();
+        let text = error(Listing::PytorchFid);
+        assert!(text.contains("2 other files (A.PNG), 1 of them"), "{text}");
+        let missing = list(&here.join("missing"), Listing::All, Recursion::Flat);
+        let text = missing.unwrap_err().to_string();
+        assert!(
+            text.contains("missing") && text.contains("check the path"),
+            "{text}"
+        );
+        let file = list(&here.join("readme"), Listing::All, Recursion::Flat);
+        assert!(
+            file.unwrap_err()
+                .to_string()
+                .contains("cannot read the folder")
+        );
+    }
+}

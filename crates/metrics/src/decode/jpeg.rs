@@ -1,8 +1,9 @@
 //! JPEG through libjpeg-turbo's decoder (in its mozjpeg edition), whose pixels are Pillow's.
 //!
-//! The pure Rust decoders use other upsampling and another transform: up to 49 levels of difference.
+//! The pure Rust decoders differ by up to 49 levels in ordinary files: they upsample and transform otherwise.
+//! libjpeg leaves a broken file by unwinding through its C functions, so this needs `panic = "unwind"`.
 
-use super::{Picture, broken, check_size, ink_to_light};
+use super::{Picture, broken, check_size, each, ink_to_light};
 use anyhow::Result;
 use mozjpeg::{ColorSpace, Decompress};
 use std::io::{self, BufRead, Read};
@@ -85,19 +86,14 @@ fn decode_or_unwind(bytes: &[u8]) -> Result<Picture> {
         let mut lines = file
             .to_colorspace(ColorSpace::JCS_CMYK)
             .map_err(unreadable)?;
-        let mut inks = vec![[0; 4]; width * height];
+        let mut inks = vec![0; 4 * width * height];
         lines.read_scanlines_into(&mut inks).map_err(unreadable)?;
-        lines.finish().map_err(unreadable)?;
-        // Adobe's files, the only ones with four channels, store 255 for no ink.
-        let light = inks
-            .iter()
-            .flat_map(|ink| ink_to_light(ink.map(|value| 255 - value)));
-        light.collect()
+        // Pillow takes every file of four channels for one of Adobe's, which store 255 for no ink.
+        each::<4>(&inks, |ink| ink_to_light(ink.map(|value| 255 - value)))
     } else {
         let mut lines = file.rgb().map_err(unreadable)?;
         let mut pixels = vec![0; width * height * 3];
         lines.read_scanlines_into(&mut pixels).map_err(unreadable)?;
-        lines.finish().map_err(unreadable)?;
         pixels
     };
     Ok(Picture {

@@ -1,6 +1,6 @@
 //! PBM, PGM and PPM, plain and raw, as Pillow 13.0.0 reads them.
 
-use super::{Picture, broken, check_size};
+use super::{Picture, broken, check_size, each};
 use anyhow::Result;
 
 /// Most digits of a number in a file.
@@ -155,7 +155,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Picture> {
         pixels: if channels == 3 {
             samples
         } else {
-            samples.iter().flat_map(|grey| [*grey; 3]).collect()
+            each::<1>(&samples, |[grey]| [grey; 3])
         },
         had_alpha: false,
         clipped,

@@ -1,6 +1,6 @@
 //! PNG, sample by sample as Pillow 13.0.0 converts them.
 
-use super::{MAX_RAW, Picture, broken, check_size, looked_up, without_last};
+use super::{MAX_RAW, Picture, broken, check_size, each, looked_up, without_last};
 use ::png::{BitDepth, ColorType, Decoder, DecodingError, Limits, Transformations};
 use anyhow::Result;
 use std::io::Cursor;
@@ -19,7 +19,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Picture> {
     decoder.set_ignore_iccp_chunk(true);
     let header = decoder.read_header_info().map_err(unreadable)?;
     let (width, height) = (u64::from(header.width), u64::from(header.height));
-    let raw = header.raw_row_length() as u64 * height;
+    let raw = (header.raw_row_length() as u64).saturating_mul(height);
     check_size(width, height, raw / DEFLATE_RATIO, bytes.len())?;
     if raw > MAX_RAW {
         return Err(broken(format!(
@@ -51,6 +51,9 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Picture> {
         ColorType::Grayscale if deep => each::<2>(&samples, |value| {
             [u16::from_be_bytes(value).min(255) as u8; 3]
         }),
+        ColorType::Grayscale if frame.bit_depth == BitDepth::Eight => {
+            each::<1>(&samples, |[grey]| [grey; 3])
+        }
         ColorType::Grayscale => {
             let depth = frame.bit_depth as u8;
             let step = 255 / ((1u16 << depth) - 1) as u8;
@@ -75,9 +78,4 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Picture> {
         had_alpha: has_channel || info.trns.is_some(),
         clipped: deep && frame.color_type == ColorType::Grayscale,
     })
-}
-
-fn each<const BYTES: usize>(samples: &[u8], pixel: impl Fn([u8; BYTES]) -> [u8; 3]) -> Vec<u8> {
-    let (samples, _) = samples.as_chunks::<BYTES>();
-    samples.iter().flat_map(|sample| pixel(*sample)).collect()
 }

@@ -1,6 +1,6 @@
 //! TIFF without compression, or with LZW, deflate or PackBits: the kinds on which this and Pillow agree.
 
-use super::{MAX_RAW, Picture, broken, check_size, ink_to_light, looked_up, without_last};
+use super::{MAX_RAW, Picture, broken, check_size, each, ink_to_light, looked_up, without_last};
 use ::tiff::decoder::{Decoder, DecodingResult, Limits};
 use ::tiff::tags::Tag;
 use ::tiff::{ColorType, TiffError};
@@ -42,7 +42,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Picture> {
         (ColorType::RGB(8), DecodingResult::U8(samples)) => samples,
         (ColorType::RGBA(8), DecodingResult::U8(samples)) => without_last(&samples),
         (ColorType::Gray(8), DecodingResult::U8(samples)) => {
-            samples.iter().flat_map(|grey| [*grey; 3]).collect()
+            each::<1>(&samples, |[grey]| [grey; 3])
         }
         (ColorType::Gray(16), DecodingResult::U16(samples)) => {
             let clipped = samples.iter().map(|grey| (*grey).min(255) as u8);
@@ -52,10 +52,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Picture> {
             let table = std::array::from_fn(|bit| [if bit == 1 { 255 } else { 0 }; 3]);
             looked_up(&samples, line as usize, width, 1, &table)
         }
-        (ColorType::CMYK(8), DecodingResult::U8(samples)) => {
-            let (inks, _) = samples.as_chunks::<4>();
-            inks.iter().flat_map(|ink| ink_to_light(*ink)).collect()
-        }
+        (ColorType::CMYK(8), DecodingResult::U8(samples)) => each::<4>(&samples, ink_to_light),
         _ => return Err(unknown(format!("of the kind {kind:?}"))),
     };
     if pixels.len() != 3 * width * height {

@@ -63,13 +63,6 @@ impl Tile {
         // SAFETY: all reads and writes lie in the shapes that the caller promised.
         unsafe {
             let mut sums = [[machine.splat_f32s(0.0); VECTORS]; ROWS];
-            if self.continued {
-                each! { ROW < ROWS => {
-                    each! { VECTOR < VECTORS => {
-                        sums[ROW][VECTOR] = load(machine, self.results.add(ROW * M::WIDTH + VECTOR * M::F32_LANES));
-                    } }
-                } }
-            }
             let (mut left, mut right) = (self.left, self.right);
             for _ in 0..self.depth {
                 let mut lanes = [machine.splat_f32s(0.0); VECTORS];
@@ -85,9 +78,16 @@ impl Tile {
                 left = left.add(M::ROWS);
                 right = right.add(M::WIDTH);
             }
+            // Each piece of a long sum begins at zero: its roundings stay as small as its own terms.
             each! { ROW < ROWS => {
                 each! { VECTOR < VECTORS => {
-                    store(machine, self.results.add(ROW * M::WIDTH + VECTOR * M::F32_LANES), sums[ROW][VECTOR]);
+                    let results = self.results.add(ROW * M::WIDTH + VECTOR * M::F32_LANES);
+                    let sum = if self.continued {
+                        machine.add_f32s(load(machine, results), sums[ROW][VECTOR])
+                    } else {
+                        sums[ROW][VECTOR]
+                    };
+                    store(machine, results, sum);
                 } }
             } }
         }

@@ -25,6 +25,7 @@ mod sum;
 pub mod threads;
 mod transposition;
 mod weights;
+mod winograd;
 mod workspace;
 
 pub use activation::{Activation, activate, activate_gradient};

@@ -772,7 +772,7 @@ impl<'a> Finish<'a> {
     }
 
     #[inline(always)]
-    fn apply<M: Machine>(&self, _: M, channel: usize, results: &mut [f32]) {
+    pub(crate) fn apply<M: Machine>(&self, _: M, channel: usize, results: &mut [f32]) {
         let scale = self.scale.map(|values| values[channel]);
         let shift = self.shift.map(|values| values[channel]);
         // One pass over values that are in registers already counts: a tile of few terms is soon summed.

@@ -10,6 +10,7 @@ use crate::normalise::{self, Groups};
 use crate::picture::{Padded, Pictures, Pixels};
 use crate::simd::Level;
 use crate::weights::WeightSum;
+use crate::winograd;
 use crate::workspace::Shared;
 
 /// A vector of values that are all written before anyone reads them.
@@ -88,6 +89,10 @@ pub fn convolve_and(
     };
     let level = Level::current();
     let mut small = unwritten(geometry.small_length());
+    if winograd::suits(geometry) {
+        winograd::convolve(level, geometry, large, weight, finish, &mut small);
+        return small;
+    }
     let (padded, taps) = padded_large(geometry);
     let channels = geometry.small_channels / geometry.groups;
     let pack = |group: usize| {

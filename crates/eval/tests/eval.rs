@@ -144,7 +144,8 @@ fn scores_are_those_of_torch_fidelity_and_clean_fid() {
         "kernel_inception_distance_mean",
         "kernel_inception_distance_std",
     ] {
-        assert_near(key, &found[key], theirs(key), TOLERANCE);
+        // Kernels near 3 that cancel: the tool itself, its network in float32, is 1.3e-5 from its own in float64.
+        assert_near(key, &found[key], theirs(key), 3e-5);
     }
     arguments.extend(["--compat", "clean"]);
     let found = measured(&arguments);

@@ -8,8 +8,8 @@ use metrics::extractor::Extractor;
 use metrics::features::Features;
 use metrics::frechet::from_statistics;
 use metrics::inception::{FeatureLayer, SIDE};
-use metrics::kernel::{self, kernel_distance};
-use metrics::prdc::{self, prdc};
+use metrics::kernel;
+use metrics::prdc;
 use metrics::statistics::{Mean, Moments};
 use serde_json::{Value, json};
 use std::path::Path;
@@ -205,10 +205,10 @@ fn on_features(work: &str, folder: &Path, rounds: u32) -> Result<(Vec<f64>, f64)
     drop(file);
     match work {
         "kid" => timed(rounds, &mut || {
-            Ok(kernel_distance(&fake, &real, &kernel::Settings::default())?.mean)
+            Ok(kernel::distance(&fake, &real, kernel::Settings::default())?.mean)
         }),
         "prdc" => timed(rounds, &mut || {
-            Ok(prdc(&fake, &real, &prdc::Settings::default())?.precision)
+            Ok(prdc::coverage(&real, &fake, prdc::Settings::default())?.precision)
         }),
         "frechet" => {
             let statistics = |features: &Features| {

@@ -267,6 +267,10 @@ fn stretches_of(
 
 /// Writes `B^T d B` of the tiles of a stretch, each place of the transform into its own plane of `to`, in whole
 /// chunks. The rows of `B^T` are `1 0 -1 0`, `0 1 1 0`, `0 -1 1 0`, `0 1 0 -1`.
+#[expect(
+    clippy::needless_range_loop,
+    reason = "one lane of several arrays at a time: the loop becomes vectors"
+)]
 #[inline(always)]
 fn transform_tiles(
     geometry: &Geometry,
@@ -339,6 +343,10 @@ fn transform_tiles(
 
 /// `A^T m A` of the tiles of one channel: the two rows of pixels of each, side by side. The rows of `A^T` are
 /// `1 1 1 0` and `0 1 -1 -1`.
+#[expect(
+    clippy::needless_range_loop,
+    reason = "one lane of several arrays at a time: the loop becomes vectors"
+)]
 #[inline(always)]
 fn transform_back<M: Machine>(from: &[f32], present: usize, lines: &mut [[f32; 2 * ROOM]; 2]) {
     let tile = M::ROWS * M::WIDTH;

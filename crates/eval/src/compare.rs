@@ -12,9 +12,9 @@ use gan_core::report::{data_url, escape, opening};
 use gan_core::{picture, weights};
 use image::ImageFormat;
 use metrics::inception::FeatureLayer;
-use metrics::kernel::{self, kernel_distance};
+use metrics::kernel;
 use metrics::neighbours::memorisation;
-use metrics::prdc::{self, prdc};
+use metrics::prdc;
 use metrics::source::Source;
 use serde_json::json;
 use std::io::Cursor;
@@ -124,13 +124,13 @@ impl CompareCommand {
                     seed: self.seed,
                     ..kernel::Settings::default()
                 };
-                let found = kernel_distance(&fake[0], &real[0], &settings)?;
+                let found = kernel::distance(&fake[0], &real[0], settings)?;
                 kid = [Some(found.mean), Some(found.deviation)];
             }
             let settings = prdc::Settings::default();
             let most = settings.neighbours.max(settings.density_neighbours);
             if real[0].rows().min(fake[0].rows()) > most {
-                let found = prdc(&fake[0], &real[0], &settings)?;
+                let found = prdc::coverage(&real[0], &fake[0], settings)?;
                 let memory = memorisation(&fake[0], &real[0], 0.5)?;
                 shares = [
                     Some(found.precision),

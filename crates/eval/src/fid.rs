@@ -10,7 +10,7 @@ use gan_core::failure::{Kind, failure};
 use metrics::features::Features;
 use metrics::frechet::{Distance, Extrapolation, exact, from_statistics, infinity, to_statistics};
 use metrics::inception::FeatureLayer;
-use metrics::kernel::{self, KernelDistance};
+use metrics::kernel;
 use metrics::npz::StatisticsFile;
 use metrics::statistics::{Mean, Moments, Statistics};
 use serde_json::{Value, json};
@@ -129,7 +129,7 @@ fn as_json(session: &Session, found: &[(String, Distance, Beside)]) -> Value {
 /// What is told beside a FID of few pictures, because it depends less on their number.
 #[derive(Debug, Default)]
 struct Beside {
-    kernel: Option<KernelDistance>,
+    kernel: Option<kernel::Distance>,
     infinity: Option<f64>,
 }
 
@@ -147,7 +147,7 @@ impl Beside {
             seed,
             ..kernel::Settings::default()
         };
-        let kernel = kernel::kernel_distance(&fake[0], &real[0], &settings)?;
+        let kernel = kernel::distance(&fake[0], &real[0], settings)?;
         // A line through the distances of subsets needs subsets of clearly different sizes.
         let count = fake[0].rows();
         let infinity = if count >= 64 {

@@ -12,8 +12,8 @@ use metrics::inception::FeatureLayer;
 use metrics::inception_score::{
     Division, InceptionScore, ModeScore, inception_score, label_distribution, mode_score,
 };
-use metrics::kernel::{self, kernel_distance};
-use metrics::prdc::{self, prdc};
+use metrics::kernel;
+use metrics::prdc;
 use metrics::random::MersenneTwister;
 use serde_json::json;
 
@@ -207,8 +207,9 @@ impl KidCommand {
                 subsets: self.subsets,
                 subset_size: size,
                 seed: self.seed,
+                ..kernel::Settings::default()
             };
-            let found = kernel_distance(ours, theirs, &settings)?;
+            let found = kernel::distance(ours, theirs, settings)?;
             rows.push(json!({
                 "fake": fake.name,
                 "kernel_inception_distance_mean": found.mean,
@@ -260,12 +261,12 @@ impl PrdcCommand {
         let mut rows = Vec::new();
         for fake in fakes {
             let fake = session.measure(fake, &[FeatureLayer::D2048], Keep::Rows)?;
-            let found = prdc(fake.rows(0, "prdc")?, real.rows(0, "prdc")?, &settings)?;
+            let found = prdc::coverage(real.rows(0, "prdc")?, fake.rows(0, "prdc")?, settings)?;
             rows.push(json!({
                 "fake": fake.name,
                 "precision": found.precision,
                 "recall": found.recall,
-                "f_score": found.f_score(),
+                "f_score": found.f_score,
                 "density": found.density,
                 "coverage": found.coverage,
             }));
@@ -273,7 +274,7 @@ impl PrdcCommand {
                 fake.name,
                 digits(found.precision),
                 digits(found.recall),
-                digits(found.f_score()),
+                digits(found.f_score),
                 digits(found.density),
                 digits(found.coverage),
             ]);

@@ -8,6 +8,7 @@ use rayon::prelude::*;
 
 use crate::failure::{Kind, failure};
 use crate::features::Features;
+use crate::rows::first_not_finite;
 
 /// Rows whose sums are made together: fixed, so that the result does not depend on the threads.
 const ROWS_AT_ONCE: usize = 256;
@@ -132,7 +133,8 @@ fn ranges(count: usize, splits: usize, division: Division) -> Vec<Range<usize>> 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum ModeScore {
     /// `exp(E KL(p(y|x) || p(y)) - KL(p(y) || p*))`: the code of Xu et al. 2018 ("An empirical study on
-    /// evaluation metrics of GANs", `GAN-Metrics`), with their 1e-20 inside of each logarithm.
+    /// evaluation metrics of GANs", `GAN-Metrics`), with their 1e-20 inside of each logarithm. (The
+    /// function's first argument is the generated set; their own script passes the real one there.)
     #[default]
     Xu,
     /// `exp(E KL(p(y|x) || p*) - KL(p(y) || p*))`: the form that surveys print. It is the Inception
@@ -231,15 +233,13 @@ fn checked_sums(logits: &Features) -> anyhow::Result<LabelSums> {
 }
 
 fn check_finite(logits: &Features) -> anyhow::Result<()> {
-    match logits.values().iter().position(|value| !value.is_finite()) {
+    match first_not_finite(logits) {
         None => Ok(()),
-        Some(place) => Err(failure(
+        Some((picture, class)) => Err(failure(
             Kind::Data,
             format!(
-                "logit {} of picture {} is {}: the network's weights or the picture are damaged",
-                place % logits.dims(),
-                place / logits.dims(),
-                logits.values()[place]
+                "logit {class} of picture {picture} is {}: the network's weights or the picture are damaged",
+                logits.row(picture)[class]
             ),
         )),
     }

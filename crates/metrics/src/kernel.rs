@@ -1,261 +1,508 @@
-//! Kernel Inception Distance (Binkowski et al. 2018, <https://arxiv.org/abs/1801.01401>), as torch-fidelity
-//! 0.4.0 and clean-fid 0.1.35 compute it.
+//! The kernel distance between two sets of features (KID; Bińkowski et al. 2018, "Demystifying MMD
+//! GANs", section 4).
 //!
-//! Of each side some pictures are drawn, many times; each time the squared maximum mean discrepancy with the
-//! kernel `(x y / d + 1)^3` is estimated without bias. Products and kernels are in float32, as in the tools,
-//! their sums in float64.
+//! The kernel is (x . y / d + 1)^3. For each of many pairs of random subsets the unbiased estimate of the
+//! squared maximum mean discrepancy is taken (Gretton et al. 2012, lemma 6). Products are in float32,
+//! kernels and their sums in float64.
+
+use faer::linalg::matmul::matmul;
+use faer::linalg::matmul::triangular::{self, BlockStructure};
+use faer::{Accum, MatMut, MatRef, Par};
+use pulp::{Arch, NullaryFnOnce};
+use rayon::prelude::*;
 
 use crate::failure::{Kind, failure};
 use crate::features::Features;
-use crate::products::inner_products;
 use crate::random::MersenneTwister;
-use faer::Accum;
-use rayon::prelude::*;
 
-/// What is drawn.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Which of the two sets a round's subset is drawn from first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Order {
+    /// The first set, then the second: torch-fidelity 0.4.0.
+    #[default]
+    FirstThenSecond,
+    /// The second set, then the first: clean-fid 0.1.35.
+    SecondThenFirst,
+}
+
+/// How many subsets of which size are drawn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Settings {
-    /// How many times.
+    /// How many pairs of subsets.
     pub subsets: usize,
-    /// Pictures of each side each time.
+    /// How many pictures each subset has.
     pub subset_size: usize,
-    /// Seed of numpy's RandomState that draws: generated pictures first, real ones then, each time. clean-fid
-    /// does the same, after `numpy.random.seed`, where the real set is its first argument.
+    /// Seed of numpy's `RandomState`, which draws every subset with `choice(count, size, replace=False)`.
     pub seed: u32,
+    /// The order of the draws.
+    pub order: Order,
 }
 
 impl Default for Settings {
-    /// torch-fidelity's: 100 subsets of 1,000, seed 2020.
+    /// The settings of torch-fidelity 0.4.0. clean-fid 0.1.35 differs in the order, and in having no seed.
     fn default() -> Self {
         Self {
             subsets: 100,
             subset_size: 1000,
             seed: 2020,
+            order: Order::FirstThenSecond,
         }
     }
 }
 
-/// The distance.
+/// A kernel distance.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct KernelDistance {
-    /// Mean over the subsets; small ones may be below zero, since the estimate has no bias.
+pub struct Distance {
+    /// The mean of the subsets' estimates. Near or below zero for sets that are alike.
     pub mean: f64,
-    /// Population standard deviation over the subsets.
+    /// Their population standard deviation (divided by the number of subsets). clean-fid has none.
     pub deviation: f64,
 }
 
-/// Rows of a tile: two tiles' rows and their product fit into a core's cache.
-const TILE: usize = 256;
-
-/// The distance of generated from real pictures.
-///
-/// # Shapes
-/// - `generated`: `[n, d]`, `real`: `[m, d]`
+/// The kernel distance between two sets.
 ///
 /// # Errors
-/// [`Kind::Data`] when a side has fewer pictures than a subset, a subset fewer than 2, or there is none.
-///
-/// # Panics
-/// If the sides have rows of different lengths.
-pub fn kernel_distance(
-    generated: &Features,
-    real: &Features,
-    settings: &Settings,
-) -> anyhow::Result<KernelDistance> {
-    assert_eq!(generated.dims(), real.dims(), "features of one network");
-    let Settings {
-        subsets,
-        subset_size: size,
-        seed,
-    } = *settings;
-    let fewest = generated.rows().min(real.rows());
-    if size < 2 || size > fewest || subsets == 0 {
+/// [`Kind::Data`] where a set has fewer pictures than a subset, the sets differ in their number of
+/// features, or a number is not finite; [`Kind::Usage`] for no subsets, or subsets of fewer than two.
+pub fn distance(
+    first: &Features,
+    second: &Features,
+    settings: Settings,
+) -> anyhow::Result<Distance> {
+    check(first, second, settings)?;
+    let rounds = draw(first.rows(), second.rows(), settings);
+    let estimates = if whole_is_cheaper(first.rows(), second.rows(), settings) {
+        from_whole(first, second, &rounds)
+    } else {
+        one_by_one(first, second, &rounds)
+    };
+    if !estimates.iter().all(|estimate| estimate.is_finite()) {
         return Err(failure(
             Kind::Data,
-            format!(
-                "{subsets} subsets of {size} pictures cannot be drawn from {} generated and {} real ones: a \
-                 subset has 2 at least and {fewest} at most",
-                generated.rows(),
-                real.rows()
-            ),
+            "the kernel distance is not finite: a feature is not finite or far too large; extract them again",
         ));
     }
-    let mut dice = MersenneTwister::new(seed);
-    let mut values = Vec::with_capacity(subsets);
-    let (mut left, mut right) = (Vec::new(), Vec::new());
-    for _ in 0..subsets {
-        for (from, to) in [(generated, &mut left), (real, &mut right)] {
-            to.clear();
-            for index in dice.choice_without_replacement(from.rows(), size) {
-                to.extend_from_slice(from.row(index));
-            }
-        }
-        values.push(discrepancy(&left, &right, generated.dims(), size));
-    }
-    let mean = values.iter().sum::<f64>() / subsets as f64;
-    let spread: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
-    Ok(KernelDistance {
+    let count = estimates.len() as f64;
+    let mean = estimates.iter().sum::<f64>() / count;
+    let squares = estimates
+        .iter()
+        .map(|estimate| (estimate - mean) * (estimate - mean));
+    Ok(Distance {
         mean,
-        deviation: (spread / subsets as f64).sqrt(),
+        deviation: (squares.sum::<f64>() / count).sqrt(),
     })
 }
 
-/// Which kernels a tile holds.
-#[derive(Clone, Copy, PartialEq)]
-enum Part {
-    Left,
-    Right,
-    Between,
+fn check(first: &Features, second: &Features, settings: Settings) -> anyhow::Result<()> {
+    if settings.subsets == 0 || settings.subset_size < 2 {
+        return Err(failure(
+            Kind::Usage,
+            format!(
+                "a kernel distance needs at least 1 subset of at least 2 pictures, not {} of {}",
+                settings.subsets, settings.subset_size
+            ),
+        ));
+    }
+    if first.dims() != second.dims() {
+        return Err(failure(
+            Kind::Data,
+            format!(
+                "the sets have {} and {} features a picture; take both from the same layer of the same network",
+                first.dims(),
+                second.dims()
+            ),
+        ));
+    }
+    let smaller = first.rows().min(second.rows());
+    if smaller < settings.subset_size {
+        return Err(failure(
+            Kind::Data,
+            format!(
+                "subsets of {} pictures cannot be drawn from sets of {} and {}; take subsets of at most {smaller}",
+                settings.subset_size,
+                first.rows(),
+                second.rows()
+            ),
+        ));
+    }
+    Ok(())
 }
 
-/// The unbiased estimate of the squared discrepancy of two subsets.
-fn discrepancy(left: &[f32], right: &[f32], dims: usize, size: usize) -> f64 {
-    let blocks = size.div_ceil(TILE);
-    let mut tiles = Vec::new();
-    for row in 0..blocks {
-        for column in 0..blocks {
-            tiles.push((Part::Between, row, column));
-            // The other half of a symmetric matrix is the same again.
-            if column >= row {
-                tiles.push((Part::Left, row, column));
-                tiles.push((Part::Right, row, column));
+/// The two subsets of a round, as rows of the first and of the second set.
+type Round = [Vec<usize>; 2];
+
+fn draw(first: usize, second: usize, settings: Settings) -> Vec<Round> {
+    let mut generator = MersenneTwister::new(settings.seed);
+    let mut choose = |count| generator.choice_without_replacement(count, settings.subset_size);
+    (0..settings.subsets)
+        .map(|_| match settings.order {
+            Order::FirstThenSecond => {
+                let chosen = choose(first);
+                [chosen, choose(second)]
             }
+            Order::SecondThenFirst => {
+                let chosen = choose(second);
+                [choose(first), chosen]
+            }
+        })
+        .collect()
+}
+
+/// Which kernels a sum is over: of pairs within the first set, across the sets, within the second.
+#[derive(Debug, Clone, Copy)]
+enum Pairs {
+    First,
+    Across,
+    Second,
+}
+
+/// The sums of one round's kernels; those within a set are without the diagonal.
+#[derive(Debug, Clone, Copy, Default)]
+struct Sums {
+    first: f64,
+    across: f64,
+    second: f64,
+}
+
+impl Sums {
+    fn add(&mut self, pairs: Pairs, sum: f64) {
+        match pairs {
+            Pairs::First => self.first += sum,
+            Pairs::Across => self.across += sum,
+            Pairs::Second => self.second += sum,
         }
     }
-    let sums: Vec<f64> = tiles
-        .par_iter()
-        .map_init(
-            || vec![0.0f32; TILE * TILE],
-            |products, (part, row, column)| {
-                let (rows, columns) = match part {
-                    Part::Left => (left, left),
-                    Part::Right => (right, right),
-                    Part::Between => (left, right),
-                };
-                let block = |values: &[f32], number: usize| {
-                    let last = ((number + 1) * TILE).min(size);
-                    number * TILE * dims..(last * dims).min(values.len())
-                };
-                let (rows, columns) = (&rows[block(rows, *row)], &columns[block(columns, *column)]);
-                let products = &mut products[..rows.len() / dims * (columns.len() / dims)];
-                inner_products(rows, columns, dims, Accum::Replace, products);
-                let width = columns.len() / dims;
-                let all = kernels(products, dims);
-                if *part == Part::Between {
-                    return all;
-                }
-                if row != column {
-                    return 2.0 * all;
-                }
-                let diagonal: Vec<f32> = products.iter().step_by(width + 1).copied().collect();
-                all - kernels(&diagonal, dims)
-            },
-        )
+
+    /// The unbiased estimate for subsets of `size`.
+    fn estimate(&self, size: usize) -> f64 {
+        let size = size as f64;
+        (self.first + self.second) / (size * (size - 1.0)) - 2.0 * self.across / (size * size)
+    }
+}
+
+/// A tile of a matrix of kernels: blocks of rows of the two sides. Within a set, only tiles with
+/// `row_block` >= `column_block` are made, and stand for their mirror images too.
+#[derive(Debug, Clone, Copy)]
+struct Tile {
+    pairs: Pairs,
+    row_block: usize,
+    column_block: usize,
+}
+
+impl Tile {
+    fn is_diagonal(self) -> bool {
+        self.row_block == self.column_block && !matches!(self.pairs, Pairs::Across)
+    }
+
+    /// How often each of the tile's kernels counts.
+    fn weight(self) -> f64 {
+        match self.pairs {
+            Pairs::Across => 1.0,
+            Pairs::First | Pairs::Second => 2.0,
+        }
+    }
+}
+
+/// All tiles of the three matrices, for so many blocks of each set.
+fn tiles(first_blocks: usize, second_blocks: usize) -> Vec<Tile> {
+    let within = |pairs, blocks: usize| {
+        (0..blocks).flat_map(move |row_block| {
+            (0..=row_block).map(move |column_block| Tile {
+                pairs,
+                row_block,
+                column_block,
+            })
+        })
+    };
+    let across = (0..first_blocks).flat_map(|row_block| {
+        (0..second_blocks).map(move |column_block| Tile {
+            pairs: Pairs::Across,
+            row_block,
+            column_block,
+        })
+    });
+    within(Pairs::First, first_blocks)
+        .chain(across)
+        .chain(within(Pairs::Second, second_blocks))
+        .collect()
+}
+
+/// Rows of a set, one after the other.
+#[derive(Clone, Copy)]
+struct Rows<'a> {
+    values: &'a [f32],
+    dims: usize,
+}
+
+impl<'a> Rows<'a> {
+    fn of(features: &'a Features) -> Self {
+        Self {
+            values: features.values(),
+            dims: features.dims(),
+        }
+    }
+
+    fn blocks(self, side: usize) -> usize {
+        (self.values.len() / self.dims).div_ceil(side)
+    }
+
+    fn block(self, index: usize, side: usize) -> MatRef<'a, f32> {
+        let start = index * side * self.dims;
+        let end = self.values.len().min(start + side * self.dims);
+        let values = &self.values[start..end];
+        MatRef::from_row_major_slice(values, values.len() / self.dims, self.dims)
+    }
+}
+
+/// Writes the scalar products of a tile into `products`, column after column; gives the height.
+fn multiply(
+    tile: Tile,
+    first: Rows<'_>,
+    second: Rows<'_>,
+    side: usize,
+    products: &mut Vec<f32>,
+) -> usize {
+    let (rows, columns) = match tile.pairs {
+        Pairs::First => (first, first),
+        Pairs::Across => (first, second),
+        Pairs::Second => (second, second),
+    };
+    let rows = rows.block(tile.row_block, side);
+    let columns = columns.block(tile.column_block, side);
+    let (height, width) = (rows.nrows(), columns.nrows());
+    products.resize(height * width, 0.0);
+    let target = MatMut::from_column_major_slice_mut(products, height, width);
+    if tile.is_diagonal() {
+        triangular::matmul(
+            target,
+            BlockStructure::TriangularLower,
+            Accum::Replace,
+            rows,
+            BlockStructure::Rectangular,
+            columns.transpose(),
+            BlockStructure::Rectangular,
+            1.0,
+            Par::Seq,
+        );
+    } else {
+        matmul(
+            target,
+            Accum::Replace,
+            rows,
+            columns.transpose(),
+            1.0,
+            Par::Seq,
+        );
+    }
+    height
+}
+
+/// Side of the tiles of whole matrices.
+const WHOLE_SIDE: usize = 512;
+
+/// Side of the tiles of one subset's matrices: smaller, for less is computed twice on the diagonal.
+const SUBSET_SIDE: usize = 336;
+
+/// Subsets that are gathered together, to give threads enough tiles.
+const TOGETHER: usize = 2;
+
+/// Whether all kernels of both sets are fewer than those of all subsets.
+fn whole_is_cheaper(first: usize, second: usize, settings: Settings) -> bool {
+    let pairs = |first: usize, second: usize, side: usize| {
+        let within = |count: usize| count as f64 * (count + side) as f64 / 2.0;
+        within(first) + within(second) + first as f64 * second as f64
+    };
+    let size = settings.subset_size;
+    // Looking up a subset's kernels in a whole matrix takes about as long as a twentieth of making them.
+    let subsets = settings.subsets as f64;
+    let looked_up = 0.05 * subsets * 2.0 * (size * size) as f64;
+    pairs(first, second, WHOLE_SIDE) + looked_up < subsets * pairs(size, size, SUBSET_SIDE)
+}
+
+/// Estimates from the kernels of all pairs, made tile by tile; each round looks up its own.
+fn from_whole(first: &Features, second: &Features, rounds: &[Round]) -> Vec<f64> {
+    let (dims, size) = (first.dims(), rounds[0][0].len());
+    let (first, second) = (Rows::of(first), Rows::of(second));
+    let tiles = tiles(first.blocks(WHOLE_SIDE), second.blocks(WHOLE_SIDE));
+    let members: Vec<[Vec<Vec<usize>>; 2]> = rounds
+        .iter()
+        .map(|[of_first, of_second]| {
+            [
+                by_block(of_first, first.blocks(WHOLE_SIDE)),
+                by_block(of_second, second.blocks(WHOLE_SIDE)),
+            ]
+        })
         .collect();
-    let of = |wanted: Part| -> f64 {
-        let parts = tiles.iter().zip(&sums);
-        parts
-            .filter(|((part, ..), _)| *part == wanted)
-            .map(|(_, sum)| sum)
-            .sum()
-    };
-    let m = size as f64;
-    (of(Part::Left) + of(Part::Right)) / (m * (m - 1.0)) - 2.0 * of(Part::Between) / (m * m)
+    let parts: Vec<Vec<f64>> = tiles
+        .par_iter()
+        .map_init(Vec::new, |products, tile| {
+            let height = multiply(*tile, first, second, WHOLE_SIDE, products);
+            members
+                .iter()
+                .map(|[of_first, of_second]| {
+                    let (rows, columns) = match tile.pairs {
+                        Pairs::First => (of_first, of_first),
+                        Pairs::Across => (of_first, of_second),
+                        Pairs::Second => (of_second, of_second),
+                    };
+                    let sum = sum_of_chosen(
+                        products,
+                        height,
+                        dims,
+                        &rows[tile.row_block],
+                        &columns[tile.column_block],
+                        tile.is_diagonal(),
+                    );
+                    tile.weight() * sum
+                })
+                .collect()
+        })
+        .collect();
+    (0..rounds.len())
+        .map(|round| {
+            let mut sums = Sums::default();
+            for (tile, part) in tiles.iter().zip(&parts) {
+                sums.add(tile.pairs, part[round]);
+            }
+            sums.estimate(size)
+        })
+        .collect()
 }
 
-/// The sum of the kernels of some products.
-fn kernels(products: &[f32], dims: usize) -> f64 {
-    const LANES: usize = 16;
-    let scale = 1.0 / dims as f32;
-    let kernel = |product: f32| {
-        let base = product * scale + 1.0;
-        f64::from(base * base * base)
-    };
-    let mut lanes = [0.0; LANES];
-    let (chunks, rest) = products.as_chunks::<LANES>();
-    for chunk in chunks {
-        for (lane, product) in lanes.iter_mut().zip(chunk) {
-            *lane += kernel(*product);
+/// The places within each block of the rows that were chosen, in ascending order.
+fn by_block(chosen: &[usize], blocks: usize) -> Vec<Vec<usize>> {
+    let mut places = vec![Vec::new(); blocks];
+    for row in chosen {
+        places[row / WHOLE_SIDE].push(row % WHOLE_SIDE);
+    }
+    for places in &mut places {
+        places.sort_unstable();
+    }
+    places
+}
+
+/// (product / d + 1)^3.
+#[inline(always)]
+fn kernel(product: f32, inverse_dims: f64) -> f64 {
+    let base = f64::from(product) * inverse_dims + 1.0;
+    base * base * base
+}
+
+/// The sum of the kernels of the chosen rows and columns; on the diagonal, of those below it.
+fn sum_of_chosen(
+    products: &[f32],
+    height: usize,
+    dims: usize,
+    rows: &[usize],
+    columns: &[usize],
+    diagonal: bool,
+) -> f64 {
+    let inverse_dims = 1.0 / dims as f64;
+    columns
+        .iter()
+        .enumerate()
+        .map(|(index, column)| {
+            let column = &products[column * height..][..height];
+            let rows = if diagonal { &rows[index + 1..] } else { rows };
+            let (fours, rest) = rows.as_chunks::<4>();
+            let mut sums = [0.0; 4];
+            for places in fours {
+                for (sum, place) in sums.iter_mut().zip(places) {
+                    *sum += kernel(column[*place], inverse_dims);
+                }
+            }
+            let rest: f64 = rest
+                .iter()
+                .map(|place| kernel(column[*place], inverse_dims))
+                .sum();
+            (sums[0] + sums[2]) + (sums[1] + sums[3]) + rest
+        })
+        .sum()
+}
+
+/// Estimates from each round's own kernels.
+fn one_by_one(first: &Features, second: &Features, rounds: &[Round]) -> Vec<f64> {
+    let (dims, size) = (first.dims(), rounds[0][0].len());
+    let blocks = size.div_ceil(SUBSET_SIDE);
+    let tiles = tiles(blocks, blocks);
+    let mut gathered = vec![[vec![0.0; size * dims], vec![0.0; size * dims]]; TOGETHER];
+    let mut estimates = Vec::with_capacity(rounds.len());
+    for rounds in rounds.chunks(TOGETHER) {
+        gathered
+            .par_iter_mut()
+            .zip(rounds)
+            .flat_map(|(targets, round)| targets.par_iter_mut().zip(round).zip([first, second]))
+            .for_each(|((target, chosen), features)| {
+                for (place, row) in target.chunks_exact_mut(dims).zip(chosen) {
+                    place.copy_from_slice(features.row(*row));
+                }
+            });
+        let work: Vec<(usize, Tile)> = (0..rounds.len())
+            .flat_map(|round| tiles.iter().map(move |tile| (round, *tile)))
+            .collect();
+        let parts: Vec<f64> = work
+            .par_iter()
+            .map_init(Vec::new, |products, (round, tile)| {
+                let [of_first, of_second] = gathered[*round]
+                    .each_ref()
+                    .map(|values| Rows { values, dims });
+                let height = multiply(*tile, of_first, of_second, SUBSET_SIDE, products);
+                let sum = Arch::new().dispatch(SumOfAll {
+                    products,
+                    height,
+                    dims,
+                    diagonal: tile.is_diagonal(),
+                });
+                tile.weight() * sum
+            })
+            .collect();
+        for (tiles, parts) in work.chunks(tiles.len()).zip(parts.chunks(tiles.len())) {
+            let mut sums = Sums::default();
+            for ((_, tile), part) in tiles.iter().zip(parts) {
+                sums.add(tile.pairs, *part);
+            }
+            estimates.push(sums.estimate(size));
         }
     }
-    lanes.iter().sum::<f64>() + rest.iter().map(|product| kernel(*product)).sum::<f64>()
+    estimates
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// The sum of all kernels of a tile; on the diagonal, of those below it.
+struct SumOfAll<'a> {
+    products: &'a [f32],
+    height: usize,
+    dims: usize,
+    diagonal: bool,
+}
 
-    /// Numbers in [0, 2) by formula, on both sides: `((i * 7919 + seed * 104729) % 1000) / 500`.
-    fn features(rows: usize, dims: usize, seed: usize) -> Features {
-        let number = |i: usize| ((i * 7919 + seed * 104_729) % 1000) as f32 / 500.0;
-        Features::new(dims, (0..rows * dims).map(number).collect())
-    }
+impl NullaryFnOnce for SumOfAll<'_> {
+    type Output = f64;
 
-    /// The same by plain loops in float64.
-    fn plainly(left: &Features, right: &Features, settings: &Settings) -> Vec<f64> {
-        let d = left.dims() as f64;
-        let kernel = |x: &[f32], y: &[f32]| {
-            let product: f64 = x
-                .iter()
-                .zip(y)
-                .map(|(a, b)| f64::from(*a) * f64::from(*b))
-                .sum();
-            (product / d + 1.0).powi(3)
-        };
-        let mut dice = MersenneTwister::new(settings.seed);
-        let m = settings.subset_size;
-        (0..settings.subsets)
-            .map(|_| {
-                let x = dice.choice_without_replacement(left.rows(), m);
-                let y = dice.choice_without_replacement(right.rows(), m);
-                let mut within = 0.0;
-                let mut between = 0.0;
-                for i in 0..m {
-                    for j in 0..m {
-                        if i != j {
-                            within += kernel(left.row(x[i]), left.row(x[j]));
-                            within += kernel(right.row(y[i]), right.row(y[j]));
-                        }
-                        between += kernel(left.row(x[i]), right.row(y[j]));
+    #[inline(always)]
+    fn call(self) -> f64 {
+        let inverse_dims = 1.0 / self.dims as f64;
+        self.products
+            .chunks_exact(self.height)
+            .enumerate()
+            .map(|(index, column)| {
+                let column = if self.diagonal {
+                    &column[index + 1..]
+                } else {
+                    column
+                };
+                let (lanes, rest) = column.as_chunks::<16>();
+                let mut sums = [0.0; 16];
+                for products in lanes {
+                    for (sum, product) in sums.iter_mut().zip(products) {
+                        *sum += kernel(*product, inverse_dims);
                     }
                 }
-                let m = m as f64;
-                within / (m * (m - 1.0)) - 2.0 * between / (m * m)
+                let rest: f64 = rest
+                    .iter()
+                    .map(|product| kernel(*product, inverse_dims))
+                    .sum();
+                sums.iter().sum::<f64>() + rest
             })
-            .collect()
-    }
-
-    #[test]
-    fn tiles_give_what_plain_loops_give() {
-        // More rows than a tile, and neither a multiple of it.
-        for (size, rows, dims) in [(300, 330, 5), (7, 9, 33), (256, 257, 3)] {
-            let (left, right) = (features(rows, dims, 1), features(rows + 4, dims, 2));
-            let settings = Settings {
-                subsets: 3,
-                subset_size: size,
-                seed: 9,
-            };
-            let ours = kernel_distance(&left, &right, &settings).unwrap();
-            let values = plainly(&left, &right, &settings);
-            let mean = values.iter().sum::<f64>() / 3.0;
-            assert!((ours.mean - mean).abs() < 2e-6, "{} {mean}", ours.mean);
-            let spread: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
-            let deviation = (spread / 3.0).sqrt();
-            assert!((ours.deviation - deviation).abs() < 2e-6, "{deviation}");
-        }
-    }
-
-    #[test]
-    fn more_than_there_is_cannot_be_drawn() {
-        let (left, right) = (features(5, 4, 1), features(9, 4, 2));
-        let settings = Settings {
-            subset_size: 6,
-            ..Settings::default()
-        };
-        let error = kernel_distance(&left, &right, &settings).unwrap_err();
-        assert!(
-            error.to_string().contains("5 generated and 9 real"),
-            "{error}"
-        );
+            .sum()
     }
 }

@@ -6,7 +6,7 @@ use rayon::prelude::*;
 
 use crate::failure::{Kind, failure};
 use crate::features::Features;
-use crate::products::{DEPTH, LANES, inner_products, squared_length};
+use crate::rows::{DEPTH, Gather, LANES, first_not_finite, inner_products};
 
 /// Queries whose distances to a tile of training rows are one matrix product.
 const QUERIES_AT_ONCE: usize = 256;
@@ -69,7 +69,7 @@ pub fn nearest(samples: &Features, training: &Features) -> anyhow::Result<Vec<Ne
 /// # Panics
 /// If one of `rows` is not a training row.
 pub fn nearest_other(training: &Features, rows: &[usize]) -> anyhow::Result<Vec<Neighbours>> {
-    check(training, training)?;
+    check_finite(training, "training")?;
     if training.rows() < 2 {
         return Err(failure(
             Kind::Data,
@@ -132,8 +132,9 @@ fn ratio(distance: f64, reference: f64) -> f64 {
 pub struct Memorisation {
     /// Share of pictures that pass [`Closeness::is_authentic`]: the authenticity of Alaa et al. 2022
     /// ("How faithful is your synthetic data? Sample-level metrics for evaluating and auditing
-    /// generative models", on authenticity), `AuthPct` / 100 in
-    /// `dgm-eval`. Around one half for new pictures of the same distribution, 0 for copies.
+    /// generative models", on authenticity), `AuthPct` / 100 in `dgm-eval`. 0 for copies. What new
+    /// pictures of the same distribution reach grows with the dimensions (normal ones: 0.47 in 3, 0.81
+    /// in 64, 0.9 in 512, with 2000 training rows): compare with that of held-out real pictures.
     ///
     /// Alaa et al.'s published code searches from the training rows instead, and so counts other pairs
     /// than the paper defines.
@@ -238,19 +239,21 @@ fn check(samples: &Features, training: &Features) -> anyhow::Result<()> {
             ),
         ));
     }
-    for (set, name) in [(samples, "generated"), (training, "training")] {
-        if let Some(place) = set.values().iter().position(|value| !value.is_finite()) {
-            return Err(failure(
-                Kind::Data,
-                format!(
-                    "row {} of the {name} pictures holds {}: it is damaged, or its maker diverged",
-                    place / set.dims(),
-                    set.values()[place]
-                ),
-            ));
-        }
+    check_finite(samples, "generated")?;
+    check_finite(training, "training")
+}
+
+fn check_finite(pictures: &Features, name: &str) -> anyhow::Result<()> {
+    match first_not_finite(pictures) {
+        None => Ok(()),
+        Some((row, column)) => Err(failure(
+            Kind::Data,
+            format!(
+                "row {row} of the {name} pictures holds {}: it is damaged, or its maker diverged",
+                pictures.row(row)[column]
+            ),
+        )),
     }
-    Ok(())
 }
 
 /// A row to search for, and the training row that it must not find.
@@ -293,12 +296,12 @@ impl Best {
 }
 
 fn search(queries: &[Query<'_>], training: &Features) -> Vec<Neighbours> {
-    let centre = centre(training);
-    let parts = training.rows().div_ceil(ROWS_PER_TASK);
+    let training = Training::of(training);
+    let parts = training.rows.rows().div_ceil(ROWS_PER_TASK);
     let blocks: Vec<&[Query<'_>]> = queries.chunks(QUERIES_AT_ONCE).collect();
     let tasks: Vec<Vec<Best>> = (0..blocks.len() * parts)
         .into_par_iter()
-        .map(|task| search_part(blocks[task / parts], training, task % parts, &centre))
+        .map(|task| search_part(blocks[task / parts], &training, task % parts))
         .collect();
     let mut found = Vec::with_capacity(queries.len());
     for parts in tasks.chunks_exact(parts) {
@@ -315,16 +318,81 @@ fn search(queries: &[Query<'_>], training: &Features) -> Vec<Neighbours> {
     found
 }
 
-/// The mean of the training rows: without it, what all rows share would drown the distances' digits.
-fn centre(training: &Features) -> Vec<f32> {
-    let mut sums = vec![0.0; training.dims()];
-    for row in training.values().chunks_exact(training.dims()) {
-        for (sum, value) in sums.iter_mut().zip(row) {
-            *sum += f64::from(*value);
+/// The training rows with what every task needs of them.
+struct Training<'a> {
+    rows: &'a Features,
+    /// Their mean: with it taken away, what all rows share does not drown the distances' digits.
+    centre: Vec<f32>,
+    /// The length of each row without the centre.
+    lengths: Vec<f64>,
+}
+
+impl<'a> Training<'a> {
+    fn of(rows: &'a Features) -> Self {
+        let dims = rows.dims();
+        let parts: Vec<Vec<f64>> = rows
+            .values()
+            .par_chunks(ROWS_PER_TASK * dims)
+            .map(|rows| Arch::new().dispatch(SumOfRows { rows, dims }))
+            .collect();
+        let mut sums = vec![0.0; dims];
+        for part in parts {
+            for (sum, value) in sums.iter_mut().zip(part) {
+                *sum += value;
+            }
+        }
+        let count = rows.rows() as f64;
+        let centre: Vec<f32> = sums.iter().map(|sum| (sum / count) as f32).collect();
+        let centre_row = &centre;
+        let length = |row| {
+            Arch::new().dispatch(CentredLength {
+                row,
+                centre: centre_row,
+            })
+        };
+        let lengths = rows.values().par_chunks(dims).map(length).collect();
+        Self {
+            rows,
+            centre,
+            lengths,
         }
     }
-    let rows = training.rows() as f64;
-    sums.iter().map(|sum| (sum / rows) as f32).collect()
+}
+
+/// The sum of some rows.
+struct SumOfRows<'a> {
+    rows: &'a [f32],
+    dims: usize,
+}
+
+impl WithSimd for SumOfRows<'_> {
+    type Output = Vec<f64>;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) -> Vec<f64> {
+        let mut sums = vec![0.0; self.dims];
+        for row in self.rows.chunks_exact(self.dims) {
+            for (sum, value) in sums.iter_mut().zip(row) {
+                *sum += f64::from(*value);
+            }
+        }
+        sums
+    }
+}
+
+/// The length of a row without the centre, which is taken away in float32 as in the products.
+struct CentredLength<'a> {
+    row: &'a [f32],
+    centre: &'a [f32],
+}
+
+impl WithSimd for CentredLength<'_> {
+    type Output = f64;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) -> f64 {
+        squared_distance(self.row, self.centre, |a, b| f64::from(a - b)).sqrt()
+    }
 }
 
 /// How large the error of `|x|^2 + |s|^2 - 2 x.s` can be, in units of `(|x| + |s|)^2`, for rows without
@@ -340,102 +408,90 @@ fn largest_error(dims: usize) -> f64 {
     1.1 * (0.5 * products + 2.0 * roundoff)
 }
 
-fn search_part(
-    queries: &[Query<'_>],
-    training: &Features,
-    part: usize,
-    centre: &[f32],
-) -> Vec<Best> {
-    let dims = training.dims();
+fn search_part(queries: &[Query<'_>], training: &Training<'_>, part: usize) -> Vec<Best> {
+    let dims = training.rows.dims();
     let query_rows: Vec<&[f32]> = queries.iter().map(|query| query.row).collect();
+    let centre = &training.centre;
+    let length = |row: &&[f32]| Arch::new().dispatch(CentredLength { row, centre });
+    let query_lengths: Vec<f64> = query_rows.iter().map(length).collect();
     let mut best = vec![Best::NONE; queries.len()];
-    let mut tile = Tile::default();
+    let mut products = Products::default();
     let start = part * ROWS_PER_TASK;
-    let end = (start + ROWS_PER_TASK).min(training.rows());
+    let end = (start + ROWS_PER_TASK).min(training.rows.rows());
     for first in (start..end).step_by(ROWS_AT_ONCE) {
-        let rows = &training.values()[first * dims..(first + ROWS_AT_ONCE).min(end) * dims];
-        tile.measure(&query_rows, rows, centre);
+        let last = (first + ROWS_AT_ONCE).min(end);
+        let rows = &training.rows.values()[first * dims..last * dims];
+        products.multiply(&query_rows, rows, centre);
         Arch::new().dispatch(Comparison {
             queries,
+            query_lengths: &query_lengths,
             rows,
+            row_lengths: &training.lengths[first..last],
             first,
-            tile: &tile,
+            products: &products.sums,
             best: &mut best,
         });
     }
     best
 }
 
-/// Lengths of some queries and some training rows without the centre, and about their inner products.
+/// Inner products of queries and training rows without the centre.
 #[derive(Default)]
-struct Tile {
+struct Products {
     query_values: Vec<f32>,
     row_values: Vec<f32>,
-    some_products: Vec<f32>,
-    query_lengths: Vec<f64>,
-    row_lengths: Vec<f64>,
-    products: Vec<f64>,
+    /// Products of at most [`DEPTH`] columns.
+    some: Vec<f32>,
+    /// Their sums over all columns.
+    sums: Vec<f64>,
 }
 
-impl Tile {
-    fn measure(&mut self, queries: &[&[f32]], rows: &[f32], centre: &[f32]) {
+impl Products {
+    fn multiply(&mut self, queries: &[&[f32]], rows: &[f32], centre: &[f32]) {
         let dims = centre.len();
-        let (query_count, row_count) = (queries.len(), rows.len() / dims);
-        for (values, count) in [
-            (&mut self.query_lengths, query_count),
-            (&mut self.row_lengths, row_count),
-            (&mut self.products, query_count * row_count),
-        ] {
-            values.clear();
-            values.resize(count, 0.0);
-        }
-        self.some_products.resize(query_count * row_count, 0.0);
+        let rows: Vec<&[f32]> = rows.chunks_exact(dims).collect();
+        let count = queries.len() * rows.len();
+        self.some.resize(count, 0.0);
+        self.sums.clear();
+        self.sums.resize(count, 0.0);
         for first in (0..dims).step_by(DEPTH) {
             let columns = first..(first + DEPTH).min(dims);
             let depth = columns.len();
             let centre = &centre[columns.clone()];
-            let query_parts = queries.iter().map(|query| &query[columns.clone()]);
-            let row_parts = rows.chunks_exact(dims).map(|row| &row[columns.clone()]);
-            centred(query_parts, centre, &mut self.query_values);
-            centred(row_parts, centre, &mut self.row_values);
-            for (lengths, values) in [
-                (&mut self.query_lengths, &self.query_values),
-                (&mut self.row_lengths, &self.row_values),
+            for (rows, gathered) in [
+                (queries, &mut self.query_values),
+                (&rows, &mut self.row_values),
             ] {
-                Arch::new().dispatch(AddSquaredLengths { values, lengths });
+                Arch::new().dispatch(Gather {
+                    rows,
+                    columns: columns.clone(),
+                    change: |from: &[f32], to: &mut [f32]| {
+                        for ((to, from), centre) in to.iter_mut().zip(from).zip(centre) {
+                            *to = from - centre;
+                        }
+                    },
+                    gathered,
+                });
             }
-            inner_products(
-                &self.query_values,
-                &self.row_values,
-                depth,
-                Accum::Replace,
-                &mut self.some_products,
-            );
-            for (product, some) in self.products.iter_mut().zip(&self.some_products) {
-                *product += f64::from(*some);
+            let (queries, rows) = (&self.query_values, &self.row_values);
+            inner_products(queries, rows, depth, Accum::Replace, &mut self.some);
+            for (sum, some) in self.sums.iter_mut().zip(&self.some) {
+                *sum += f64::from(*some);
             }
         }
-        for length in self.query_lengths.iter_mut().chain(&mut self.row_lengths) {
-            *length = length.sqrt();
-        }
-    }
-}
-
-fn centred<'a>(rows: impl Iterator<Item = &'a [f32]>, centre: &[f32], values: &mut Vec<f32>) {
-    values.clear();
-    for row in rows {
-        values.extend(row.iter().zip(centre).map(|(value, centre)| value - centre));
     }
 }
 
 /// Looks for nearer rows in one tile.
 struct Comparison<'a> {
     queries: &'a [Query<'a>],
+    query_lengths: &'a [f64],
     /// The training rows as they were given.
     rows: &'a [f32],
+    row_lengths: &'a [f64],
     /// Index of the first of them.
     first: usize,
-    tile: &'a Tile,
+    products: &'a [f64],
     best: &'a mut [Best],
 }
 
@@ -444,11 +500,11 @@ impl WithSimd for Comparison<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) {
-        let row_lengths = &self.tile.row_lengths;
+        let row_lengths = self.row_lengths;
         let mut bounds = vec![0.0; row_lengths.len()];
         let mut candidates: Vec<(f64, usize)> = Vec::new();
-        let products = self.tile.products.chunks_exact(row_lengths.len());
-        let queries = self.queries.iter().zip(&self.tile.query_lengths);
+        let products = self.products.chunks_exact(row_lengths.len());
+        let queries = self.queries.iter().zip(self.query_lengths);
         for (((query, length), products), best) in queries.zip(products).zip(self.best) {
             let dims = query.row.len();
             let error = largest_error(dims);
@@ -476,55 +532,48 @@ impl WithSimd for Comparison<'_> {
                     candidates.push((*bound, row));
                 }
             }
-            candidates.sort_unstable_by(|a, b| a.0.total_cmp(&b.0));
+            if candidates.len() > 2 {
+                // The likeliest two first: after them few others are still near enough.
+                candidates.select_nth_unstable_by(1, |a, b| a.0.total_cmp(&b.0));
+            }
             for &(bound, row) in &candidates {
                 if bound > best.pairs[1].0 {
-                    break;
+                    continue;
                 }
                 let values = &self.rows[row * dims..(row + 1) * dims];
-                best.offer(squared_distance(query.row, values), self.first + row);
+                best.offer(
+                    squared_distance(query.row, values, exact_difference),
+                    self.first + row,
+                );
             }
         }
     }
 }
 
-/// In float64, summed in an order that no processor changes.
+/// The sum of squared differences in float64, in an order that no processor changes.
 #[inline(always)]
-fn squared_distance(a: &[f32], b: &[f32]) -> f64 {
+fn squared_distance(a: &[f32], b: &[f32], difference: impl Fn(f32, f32) -> f64) -> f64 {
     let (chunks, rest) = a.as_chunks::<LANES>();
     let (other_chunks, other_rest) = b.as_chunks::<LANES>();
     let mut lanes = [0.0; LANES];
     for (chunk, other) in chunks.iter().zip(other_chunks) {
         for ((lane, a), b) in lanes.iter_mut().zip(chunk).zip(other) {
-            let difference = f64::from(*a) - f64::from(*b);
+            let difference = difference(*a, *b);
             *lane += difference * difference;
         }
     }
     let mut total = lanes.iter().sum::<f64>();
     for (a, b) in rest.iter().zip(other_rest) {
-        let difference = f64::from(*a) - f64::from(*b);
+        let difference = difference(*a, *b);
         total += difference * difference;
     }
     total
 }
 
-/// Adds the squared length of each row.
-struct AddSquaredLengths<'a> {
-    values: &'a [f32],
-    lengths: &'a mut [f64],
-}
-
-impl WithSimd for AddSquaredLengths<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) {
-        let depth = self.values.len() / self.lengths.len();
-        let rows = self.values.chunks_exact(depth);
-        for (length, row) in self.lengths.iter_mut().zip(rows) {
-            *length += squared_length(row);
-        }
-    }
+/// The difference without rounding to float32.
+#[inline(always)]
+fn exact_difference(a: f32, b: f32) -> f64 {
+    f64::from(a) - f64::from(b)
 }
 
 #[cfg(test)]
@@ -551,7 +600,12 @@ mod tests {
     fn brute(query: &[f32], training: &Features, excluded: Option<usize>) -> Vec<(f64, usize)> {
         let mut pairs: Vec<(f64, usize)> = (0..training.rows())
             .filter(|row| Some(*row) != excluded)
-            .map(|row| (squared_distance(query, training.row(row)), row))
+            .map(|row| {
+                (
+                    squared_distance(query, training.row(row), exact_difference),
+                    row,
+                )
+            })
             .collect();
         pairs.sort_by(|a, b| a.partial_cmp(b).unwrap());
         pairs
@@ -671,7 +725,7 @@ mod tests {
     }
 
     #[test]
-    fn new_draws_are_about_as_often_authentic_as_not() {
+    fn new_draws_in_few_dimensions_are_about_as_often_authentic_as_not() {
         let result = memorisation(&rows(400, 3, 0), &rows(1500, 3, 40_000), 0.5).unwrap();
         assert!(
             (result.authenticity - 0.5).abs() < 0.1,

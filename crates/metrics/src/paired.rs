@@ -7,7 +7,7 @@ use std::fmt;
 use pulp::{Arch, Simd, WithSimd};
 
 use crate::failure::{Kind, failure};
-use crate::products::sum;
+use crate::rows::sum;
 
 /// Taps of the Gaussian window.
 const WINDOW: usize = 11;
@@ -608,40 +608,49 @@ struct Similarity<'a> {
 impl WithSimd for Similarity<'_> {
     type Output = Means;
 
-    // Rows go through a ring of 11, so that nothing but the pictures leaves the cache.
+    // Rows go through a ring of 11, so that nothing but the pictures leaves the cache. Every line is as
+    // long as whole vectors are; what lies behind its end is never looked at.
     #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) -> Means {
+    fn with_simd<S: Simd>(self, simd: S) -> Means {
         let Plane { height, width, .. } = *self.first;
-        let weights = self.weights;
-        let mut ring = vec![0.0; WINDOW * FIELDS * width];
-        let mut columns = vec![0.0; width + 2 * REACH];
-        let mut fields: [Vec<f64>; FIELDS] = std::array::from_fn(|_| vec![0.0; width]);
+        let line = width.next_multiple_of(S::F64_LANES);
+        let mut ring = vec![0.0; WINDOW * FIELDS * line];
+        let mut columns = vec![0.0; line + 2 * REACH];
+        let mut fields: [Vec<f64>; FIELDS] = std::array::from_fn(|_| vec![0.0; line]);
         let mut similarities = vec![0.0; width];
         let mut contrasts = vec![0.0; width];
         let (mut total, mut inner_total, mut inner_contrast) = (0.0, 0.0, 0.0);
         for padded in 0..height + 2 * REACH {
             let source = reflected(padded, height);
-            let slot = padded % WINDOW * FIELDS * width;
+            let slot = padded % WINDOW * FIELDS * line;
             moments(
                 self.first.row(source),
                 self.second.row(source),
-                &mut ring[slot..slot + FIELDS * width],
+                line,
+                &mut ring[slot..slot + FIELDS * line],
             );
             let Some(row) = padded.checked_sub(2 * REACH) else {
                 continue;
             };
             for (field, output) in fields.iter_mut().enumerate() {
-                let line = |tap: usize| {
-                    let start = ((row + tap) % WINDOW * FIELDS + field) * width;
-                    &ring[start..start + width]
+                let above = |tap: usize| {
+                    let start = ((row + tap) % WINDOW * FIELDS + field) * line;
+                    &ring[start..start + line]
                 };
-                blur_down(line, &weights, &mut columns[REACH..REACH + width]);
+                let above = std::array::from_fn(above);
+                blur(
+                    simd,
+                    above,
+                    &self.weights,
+                    &mut columns[REACH..REACH + line],
+                );
                 for edge in 0..REACH {
                     columns[edge] = columns[REACH + reflected(edge, width)];
                     let end = width + REACH + edge;
                     columns[end] = columns[REACH + reflected(end, width)];
                 }
-                blur_across(&columns, &weights, output);
+                let beside = std::array::from_fn(|tap| &columns[tap..tap + line]);
+                blur(simd, beside, &self.weights, output);
             }
             self.map(&fields, &mut similarities, &mut contrasts);
             total += sum(&similarities);
@@ -677,17 +686,17 @@ impl Similarity<'_> {
     }
 }
 
-/// Both rows, the sum of their squares and their product, one after the other.
+/// Both rows, the sum of their squares and their product, each at the start of a line of its own.
 #[inline(always)]
-fn moments(first: &[f64], second: &[f64], output: &mut [f64]) {
+fn moments(first: &[f64], second: &[f64], line: usize, output: &mut [f64]) {
     let width = first.len();
     let second = &second[..width];
-    let (a, rest) = output.split_at_mut(width);
-    let (b, rest) = rest.split_at_mut(width);
-    let (squares, products) = rest.split_at_mut(width);
-    let products = &mut products[..width];
-    a.copy_from_slice(first);
-    b.copy_from_slice(second);
+    let (a, rest) = output.split_at_mut(line);
+    let (b, rest) = rest.split_at_mut(line);
+    let (squares, products) = rest.split_at_mut(line);
+    let (squares, products) = (&mut squares[..width], &mut products[..width]);
+    a[..width].copy_from_slice(first);
+    b[..width].copy_from_slice(second);
     for column in 0..width {
         let (x, y) = (first[column], second[column]);
         squares[column] = x * x + y * y;
@@ -695,37 +704,24 @@ fn moments(first: &[f64], second: &[f64], output: &mut [f64]) {
     }
 }
 
-/// The weighted mean of 11 lines.
+/// The weighted mean of 11 lines, the heaviest in the middle; whole vectors only.
 #[inline(always)]
-fn blur_down<'a>(
-    line: impl Fn(usize) -> &'a [f64],
-    weights: &[f64; REACH + 1],
-    output: &mut [f64],
-) {
-    let width = output.len();
-    let lines: [&[f64]; WINDOW] = std::array::from_fn(|tap| &line(tap)[..width]);
-    for column in 0..width {
-        let mut value = weights[0] * lines[REACH][column];
+fn blur<S: Simd>(simd: S, lines: [&[f64]; WINDOW], weights: &[f64; REACH + 1], output: &mut [f64]) {
+    let (output, _) = S::as_mut_simd_f64s(output);
+    let count = output.len();
+    let lines: [&[S::f64s]; WINDOW] =
+        std::array::from_fn(|tap| &S::as_simd_f64s(lines[tap]).0[..count]);
+    let weights: [S::f64s; REACH + 1] = std::array::from_fn(|tap| simd.splat_f64s(weights[tap]));
+    for index in 0..count {
+        let mut value = simd.mul_f64s(weights[0], lines[REACH][index]);
         for distance in 1..=REACH {
-            value += weights[distance]
-                * (lines[REACH - distance][column] + lines[REACH + distance][column]);
+            let ends = simd.add_f64s(
+                lines[REACH - distance][index],
+                lines[REACH + distance][index],
+            );
+            value = simd.add_f64s(value, simd.mul_f64s(weights[distance], ends));
         }
-        output[column] = value;
-    }
-}
-
-/// The weighted mean of 11 neighbours within a line that is 10 longer than `output`.
-#[inline(always)]
-fn blur_across(line: &[f64], weights: &[f64; REACH + 1], output: &mut [f64]) {
-    let width = output.len();
-    let shifted: [&[f64]; WINDOW] = std::array::from_fn(|tap| &line[tap..tap + width]);
-    for column in 0..width {
-        let mut value = weights[0] * shifted[REACH][column];
-        for distance in 1..=REACH {
-            value += weights[distance]
-                * (shifted[REACH - distance][column] + shifted[REACH + distance][column]);
-        }
-        output[column] = value;
+        output[index] = value;
     }
 }
 
@@ -914,6 +910,25 @@ mod tests {
             assert_eq!(pair.ssim(rule).unwrap(), 1.0);
             assert_eq!(pair.ms_ssim(rule).unwrap(), 1.0);
         }
+    }
+
+    #[test]
+    fn every_processor_gives_the_same_digits() {
+        let pair = pair(1, 21, 37, &BYTES);
+        let [first, second] = &pair.planes[0];
+        let rule = Rule::Torchmetrics;
+        let means = similarity(first, second, 255.0, rule);
+        let plain = Similarity {
+            first,
+            second,
+            weights: window(rule),
+            luminance: (0.01f64 * 255.0).powi(2),
+            contrast: (0.03f64 * 255.0).powi(2),
+        }
+        .with_simd(pulp::Scalar);
+        assert_eq!(means.similarity, plain.similarity);
+        assert_eq!(means.inner_similarity, plain.inner_similarity);
+        assert_eq!(means.inner_contrast, plain.inner_contrast);
     }
 
     #[test]

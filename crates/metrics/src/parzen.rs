@@ -6,13 +6,15 @@
 //! generative models", section 3.2) show that it says little about likelihood or quality in many
 //! dimensions: report it for comparison with older papers only.
 
+use std::ops::Range;
+
 use faer::Accum;
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
 use crate::failure::{Kind, failure};
 use crate::features::Features;
-use crate::products::{DEPTH, LANES, gather, inner_products, squared_length, sum};
+use crate::rows::{DEPTH, Gather, LANES, first_not_finite, inner_products, sum};
 
 /// Points whose distances to a tile of samples are one matrix product.
 const POINTS_AT_ONCE: usize = 256;
@@ -117,11 +119,15 @@ pub fn log_likelihoods(
 ) -> anyhow::Result<Vec<Vec<f64>>> {
     check(samples, points, sigmas)?;
     let rates: Vec<f64> = sigmas.iter().map(|sigma| 0.5 / (sigma * sigma)).collect();
+    let (measured_samples, measured_points) = (Measured::of(samples), Measured::of(points));
     let blocks = points.rows().div_ceil(POINTS_AT_ONCE);
     let parts = samples.rows().div_ceil(SAMPLES_PER_TASK);
     let tasks: Vec<Vec<Density>> = (0..blocks * parts)
         .into_par_iter()
-        .map(|task| densities(samples, task % parts, points, task / parts, &rates))
+        .map(|task| {
+            let (samples, points) = (&measured_samples, &measured_points);
+            densities(samples, task % parts, points, task / parts, &rates)
+        })
         .collect();
     let mut likelihoods = vec![Vec::with_capacity(points.rows()); sigmas.len()];
     for parts in tasks.chunks_exact(parts) {
@@ -166,13 +172,12 @@ fn check(samples: &Features, points: &Features, sigmas: &[f64]) -> anyhow::Resul
                 format!("the Parzen window has no {name}: give at least one row"),
             ));
         }
-        if let Some(place) = set.values().iter().position(|value| !value.is_finite()) {
+        if let Some((row, column)) = first_not_finite(set) {
             return Err(failure(
                 Kind::Data,
                 format!(
-                    "row {} of the {name} holds {}: it is damaged, or its maker diverged",
-                    place / set.dims(),
-                    set.values()[place]
+                    "row {row} of the {name} holds {}: it is damaged, or its maker diverged",
+                    set.row(row)[column]
                 ),
             ));
         }
@@ -215,26 +220,65 @@ impl Density {
     }
 }
 
+/// Rows with their squared lengths.
+struct Measured<'a> {
+    rows: Vec<&'a [f32]>,
+    lengths: Vec<f64>,
+}
+
+impl<'a> Measured<'a> {
+    fn of(features: &'a Features) -> Self {
+        let rows: Vec<&[f32]> = features.values().chunks_exact(features.dims()).collect();
+        let length = |row: &&[f32]| Arch::new().dispatch(SquaredLength { row });
+        let lengths = rows.par_iter().map(length).collect();
+        Self { rows, lengths }
+    }
+
+    fn range(&self, first: usize, count: usize) -> Range<usize> {
+        first..(first + count).min(self.rows.len())
+    }
+}
+
+struct SquaredLength<'a> {
+    row: &'a [f32],
+}
+
+impl WithSimd for SquaredLength<'_> {
+    type Output = f64;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) -> f64 {
+        let mut lanes = [0.0; LANES];
+        let (chunks, rest) = self.row.as_chunks::<LANES>();
+        for chunk in chunks {
+            for (lane, value) in lanes.iter_mut().zip(chunk) {
+                *lane += f64::from(*value) * f64::from(*value);
+            }
+        }
+        let rest: f64 = rest.iter().map(|value| f64::from(*value).powi(2)).sum();
+        lanes.iter().sum::<f64>() + rest
+    }
+}
+
 /// The densities that one part of the samples gives to one block of the points.
 fn densities(
-    samples: &Features,
+    samples: &Measured<'_>,
     part: usize,
-    points: &Features,
+    points: &Measured<'_>,
     block: usize,
     rates: &[f64],
 ) -> Vec<Density> {
-    let dims = samples.dims();
-    let rows = |set: &'_ Features, first: usize, count: usize| {
-        first * dims..(first + count).min(set.rows()) * dims
-    };
-    let points = &points.values()[rows(points, block * POINTS_AT_ONCE, POINTS_AT_ONCE)];
-    let samples = &samples.values()[rows(samples, part * SAMPLES_PER_TASK, SAMPLES_PER_TASK)];
-    let mut densities = vec![Density::none(rates.len()); points.len() / dims];
-    let mut tile = Tile::default();
-    for samples in samples.chunks(SAMPLES_AT_ONCE * dims) {
-        tile.measure(points, samples, dims);
+    let block = points.range(block * POINTS_AT_ONCE, POINTS_AT_ONCE);
+    let part = samples.range(part * SAMPLES_PER_TASK, SAMPLES_PER_TASK);
+    let mut densities = vec![Density::none(rates.len()); block.len()];
+    let mut products = Products::default();
+    for first in part.clone().step_by(SAMPLES_AT_ONCE) {
+        let tile = first..(first + SAMPLES_AT_ONCE).min(part.end);
+        products.multiply(&points.rows[block.clone()], &samples.rows[tile.clone()]);
         Arch::new().dispatch(Addition {
-            tile: &mut tile,
+            point_lengths: &points.lengths[block.clone()],
+            sample_lengths: &samples.lengths[tile],
+            products: &mut products.sums,
             rates,
             densities: &mut densities,
         });
@@ -242,59 +286,47 @@ fn densities(
     densities
 }
 
-/// Squared lengths of some points and some samples, and all their inner products.
+/// Inner products of points and samples.
 #[derive(Default)]
-struct Tile {
+struct Products {
     point_values: Vec<f64>,
     sample_values: Vec<f64>,
-    point_lengths: Vec<f64>,
-    sample_lengths: Vec<f64>,
-    products: Vec<f64>,
+    sums: Vec<f64>,
 }
 
-impl Tile {
-    fn measure(&mut self, points: &[f32], samples: &[f32], dims: usize) {
-        let (point_count, sample_count) = (points.len() / dims, samples.len() / dims);
-        for (lengths, count) in [
-            (&mut self.point_lengths, point_count),
-            (&mut self.sample_lengths, sample_count),
-            (&mut self.products, point_count * sample_count),
-        ] {
-            lengths.clear();
-            lengths.resize(count, 0.0);
-        }
+impl Products {
+    fn multiply(&mut self, points: &[&[f32]], samples: &[&[f32]]) {
+        let dims = points[0].len();
+        self.sums.clear();
+        self.sums.resize(points.len() * samples.len(), 0.0);
         for first in (0..dims).step_by(DEPTH) {
             let columns = first..(first + DEPTH).min(dims);
-            let depth = columns.len();
-            for (rows, values, lengths) in [
-                (points, &mut self.point_values, &mut self.point_lengths),
-                (samples, &mut self.sample_values, &mut self.sample_lengths),
+            for (rows, gathered) in [
+                (points, &mut self.point_values),
+                (samples, &mut self.sample_values),
             ] {
-                gather(
+                Arch::new().dispatch(Gather {
                     rows,
-                    dims,
-                    columns.clone(),
-                    |_, value| f64::from(value),
-                    values,
-                );
-                for (length, row) in lengths.iter_mut().zip(values.chunks_exact(depth)) {
-                    *length += squared_length(row);
-                }
+                    columns: columns.clone(),
+                    change: |from: &[f32], to: &mut [f64]| {
+                        for (to, from) in to.iter_mut().zip(from) {
+                            *to = f64::from(*from);
+                        }
+                    },
+                    gathered,
+                });
             }
-            inner_products(
-                &self.point_values,
-                &self.sample_values,
-                depth,
-                Accum::Add,
-                &mut self.products,
-            );
+            let (points, samples) = (&self.point_values, &self.sample_values);
+            inner_products(points, samples, columns.len(), Accum::Add, &mut self.sums);
         }
     }
 }
 
-/// Adds a tile of samples to the densities of some points; the tile's products become distances.
+/// Adds a tile of samples to the densities of some points; the products become squared distances.
 struct Addition<'a> {
-    tile: &'a mut Tile,
+    point_lengths: &'a [f64],
+    sample_lengths: &'a [f64],
+    products: &'a mut [f64],
     rates: &'a [f64],
     densities: &'a mut [Density],
 }
@@ -304,10 +336,10 @@ impl WithSimd for Addition<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) {
-        let sample_lengths = &self.tile.sample_lengths;
+        let sample_lengths = self.sample_lengths;
         let mut terms = vec![0.0; sample_lengths.len()];
-        let rows = self.tile.products.chunks_exact_mut(sample_lengths.len());
-        let points = rows.zip(&self.tile.point_lengths).zip(self.densities);
+        let rows = self.products.chunks_exact_mut(sample_lengths.len());
+        let points = rows.zip(self.point_lengths).zip(self.densities);
         for ((row, length), density) in points {
             for (distance, sample_length) in row.iter_mut().zip(sample_lengths) {
                 *distance = (length + sample_length - 2.0 * *distance).max(0.0);

@@ -1,28 +1,32 @@
-//! Precision and recall (Kynkaanniemi et al. 2019, <https://arxiv.org/abs/1904.06991>), density and coverage
-//! (Naeem et al. 2020, <https://arxiv.org/abs/2002.09797>): which pictures lie in the balls around the others.
+//! How far two sets of features cover each other: precision and recall (Kynkäänniemi et al. 2019,
+//! "Improved Precision and Recall Metric for Assessing Generative Models", section 2), density and
+//! coverage (Naeem et al. 2020, "Reliable Fidelity and Diversity Metrics for Generative Models",
+//! section 3).
 //!
-//! A ball reaches from a picture to its k-th nearest neighbour of the same set. Distances come from matrix
-//! products in float32 around the mean; those that rounding could put on the other side of a ball's surface
-//! are computed again in float64, so that no share depends on it.
+//! Every comparison of two distances comes out as in float64. Products of tiles in float32 give bounds
+//! of each distance first; what they leave open is decided by products in float64, and what those leave
+//! open by the sum of squared differences.
+
+use faer::linalg::matmul::matmul;
+use faer::{Accum, MatMut, MatRef, Par};
+use pulp::{Arch, NullaryFnOnce};
+use rayon::prelude::*;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::failure::{Kind, failure};
 use crate::features::Features;
-use crate::products::{gather, inner_products, squared_length};
-use faer::Accum;
-use rayon::prelude::*;
-use std::sync::{Mutex, PoisonError};
 
-/// Neighbours that a ball reaches.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Which neighbour's distance is the radius of a picture's ball.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Settings {
-    /// For precision and recall.
+    /// For precision and recall: 3 in Kynkäänniemi et al. and torch-fidelity 0.4.0.
     pub neighbours: usize,
-    /// For density and coverage.
+    /// For density and coverage: 5 in Naeem et al.
     pub density_neighbours: usize,
 }
 
 impl Default for Settings {
-    /// 3 as in torch-fidelity 0.4.0, and 5 as in Naeem et al.'s `prdc`.
     fn default() -> Self {
         Self {
             neighbours: 3,
@@ -31,117 +35,177 @@ impl Default for Settings {
     }
 }
 
-/// The shares, each from 0 to 1 but density, which has no upper end.
+/// The four shares and their summary. All but the density lie in 0..=1.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Prdc {
-    /// Generated pictures that lie in a ball around a real one, surface included.
+pub struct Coverage {
+    /// Share of the fake pictures that lie in a ball of a real one, its surface included.
     pub precision: f64,
-    /// Real pictures that lie in a ball around a generated one, surface included.
+    /// Share of the real pictures that lie in a ball of a fake one, its surface included.
     pub recall: f64,
-    /// Balls around real pictures that a generated one lies in, over k: around 1 for equal distributions.
+    /// 2 `precision` `recall` / max(1e-5, `precision` + `recall`), as torch-fidelity 0.4.0.
+    pub f_score: f64,
+    /// In how many balls of real pictures, without their surface, a fake one lies on average, divided by
+    /// the number of neighbours. May exceed 1.
     pub density: f64,
-    /// Real pictures in whose ball a generated one lies.
+    /// Share of the real pictures in whose ball, without its surface, a fake one lies.
     pub coverage: f64,
 }
 
-impl Prdc {
-    /// The harmonic mean of precision and recall, by torch-fidelity's formula.
-    pub fn f_score(&self) -> f64 {
-        let (precision, recall) = (self.precision, self.recall);
-        2.0 * precision * recall / (precision + recall).max(1e-5)
-    }
-}
-
-/// Rows of a tile.
-const TILE: usize = 256;
-/// More neighbours than asked for are found, so that rounding cannot hide the true ones.
-const SPARE: usize = 8;
-/// What rounding may move a squared distance by, as a share of both rows' squared lengths: a sum of d products
-/// is off by some 1e-7 times the root of d. Ten times that costs a few pairs.
-const ROUNDING: f64 = 4e-6;
-
-/// The shares for generated and real pictures.
+/// Precision, recall, density and coverage of `fake` with respect to `real`.
 ///
-/// # Shapes
-/// - `generated`: `[n, d]`, `real`: `[m, d]`
+/// The radius of a picture's ball is the distance to its `neighbours`-th nearest other picture of the
+/// same set. Memory beyond the features: some hundred bytes a picture, and a few tiles for each thread.
+/// Sets whose pictures are nearly all alike take up to four times as long, for float32 cannot tell their
+/// distances apart.
 ///
 /// # Errors
-/// [`Kind::Data`] when a side has no more pictures than a ball has neighbours, [`Kind::Usage`] for none.
-///
-/// # Panics
-/// If the sides have rows of different lengths.
-pub fn prdc(generated: &Features, real: &Features, settings: &Settings) -> anyhow::Result<Prdc> {
-    assert_eq!(generated.dims(), real.dims(), "features of one network");
-    let most = settings.neighbours.max(settings.density_neighbours);
-    if settings.neighbours == 0 || settings.density_neighbours == 0 {
+/// [`Kind::Data`] for sets of different numbers of features, of no more pictures than neighbours, or with
+/// numbers that are not finite or beyond 1e17; [`Kind::Usage`] for no neighbours.
+pub fn coverage(real: &Features, fake: &Features, settings: Settings) -> anyhow::Result<Coverage> {
+    check(real, fake, settings)?;
+    let real = Set::of(real);
+    let fake = Set::of(fake);
+    let furthest = settings.neighbours.max(settings.density_neighbours);
+    let real_nearest = real.nearest(furthest);
+    let fake_nearest = fake.nearest(settings.neighbours);
+    let radii = |nearest: &[Vec<f64>], neighbours: usize| {
+        nearest
+            .iter()
+            .map(|nearest| nearest[neighbours - 1])
+            .collect()
+    };
+    let inside = count_inside(
+        &real,
+        &fake,
+        &Radii {
+            real: radii(&real_nearest, settings.neighbours),
+            real_density: radii(&real_nearest, settings.density_neighbours),
+            fake: radii(&fake_nearest, settings.neighbours),
+        },
+    );
+    let share = |count: usize, of: usize| count as f64 / of as f64;
+    let precision = share(inside.fake_covered, fake.rows());
+    let recall = share(inside.real_covered, real.rows());
+    Ok(Coverage {
+        precision,
+        recall,
+        f_score: 2.0 * precision * recall / (precision + recall).max(1e-5),
+        density: share(inside.pairs, settings.density_neighbours * fake.rows()),
+        coverage: share(inside.real_balls_met, real.rows()),
+    })
+}
+
+fn check(real: &Features, fake: &Features, settings: Settings) -> anyhow::Result<()> {
+    let furthest = settings.neighbours.max(settings.density_neighbours);
+    if settings.neighbours.min(settings.density_neighbours) == 0 {
         return Err(failure(
             Kind::Usage,
-            "a ball reaches to the 1st neighbour at least",
+            "the number of neighbours must be at least 1",
         ));
     }
-    for (side, features) in [("generated", generated), ("real", real)] {
-        if features.rows() <= most {
+    if real.dims() != fake.dims() {
+        return Err(failure(
+            Kind::Data,
+            format!(
+                "the real set has {} features a picture and the fake set {}; \
+                 take both from the same layer of the same network",
+                real.dims(),
+                fake.dims()
+            ),
+        ));
+    }
+    for (features, needed, name) in [
+        (real, furthest, "real"),
+        (fake, settings.neighbours, "fake"),
+    ] {
+        if features.rows() <= needed {
             return Err(failure(
                 Kind::Data,
                 format!(
-                    "{} {side} pictures have no {most}th neighbour: give more, or ask for fewer neighbours",
-                    features.rows()
+                    "the {name} set has {} pictures; the distance to neighbour {needed} needs at least {}",
+                    features.rows(),
+                    needed + 1
+                ),
+            ));
+        }
+        let usable = |value: &f32| value.abs() <= LARGEST_FEATURE;
+        if let Some(index) = features.values().iter().position(|value| !usable(value)) {
+            return Err(failure(
+                Kind::Data,
+                format!(
+                    "the {name} set: row {} of the features holds {}, which is no number to take distances of; \
+                     extract the features again",
+                    index / features.dims(),
+                    features.values()[index]
                 ),
             ));
         }
     }
-    let centre = centre(real);
-    let (generated, real) = (Set::new(generated, &centre), Set::new(real, &centre));
-    let wanted = [settings.neighbours, settings.density_neighbours];
-    let real_radii = real.radii(wanted);
-    let generated_radii = generated.radii([settings.neighbours; 2]);
-    Ok(count(
-        &generated,
-        &real,
-        &generated_radii[0],
-        &real_radii,
-        settings,
-    ))
+    Ok(())
 }
 
-/// The mean row: distances do not change when it is taken off, but rounding does.
-fn centre(features: &Features) -> Vec<f32> {
-    let mut sums = vec![0.0f64; features.dims()];
-    for row in 0..features.rows() {
-        for (sum, value) in sums.iter_mut().zip(features.row(row)) {
-            *sum += f64::from(*value);
-        }
-    }
-    let count = features.rows() as f64;
-    sums.into_iter().map(|sum| (sum / count) as f32).collect()
+/// Beyond this, squares of up to a million features would leave float32.
+const LARGEST_FEATURE: f32 = 1e15;
+
+/// Side of the tiles of the matrices of distances.
+const SIDE: usize = 512;
+
+/// Neighbours that are kept beyond those wanted, for bounds that overlap.
+const SPARE: usize = 8;
+
+/// Below this, products in float32 lose digits; bounds are widened by it.
+const UNDERFLOW: f64 = 1e-36;
+
+/// Products of fewer terms than this are summed at once; their sums are then added.
+const DEPTH: usize = 512;
+
+/// How far products in some precision, of unit roundoff `unit`, may be from exact ones: as a share of the
+/// sum of the two rows' squared norms. A product of n terms is off by at most n u / (1 - n u) times half
+/// that sum (Higham 2002, "Accuracy and Stability of Numerical Algorithms", section 3.1); a few u more
+/// go to the other sums.
+fn error_share(dims: usize, unit: f64) -> f64 {
+    (dims.min(DEPTH) + dims.div_ceil(DEPTH) + 16) as f64 * unit
 }
 
-/// Rows with what their distances need.
+const UNIT_FLOAT32: f64 = f32::EPSILON as f64 / 2.0;
+const UNIT_FLOAT64: f64 = f64::EPSILON / 2.0;
+
+/// A lower and an upper bound of the square of a distance.
+#[derive(Debug, Clone, Copy)]
+struct Bounds {
+    low: f64,
+    high: f64,
+}
+
+/// A set of features with what the bounds of its distances need.
 struct Set<'a> {
     features: &'a Features,
-    centre: &'a [f32],
-    /// Squared lengths of the rows without the centre.
-    lengths: Vec<f64>,
+    /// Squared norms.
+    norms: Vec<f64>,
+    /// With p the product of two rows in float32, `low[i] + low[j] - 2 p`, in float32, is never above the
+    /// square of their distance, nor below it by more than twice [`Set::slack`] of both.
+    low: Vec<f32>,
 }
 
-/// A place among the nearest: squared distance and row.
-type Near = (f64, usize);
-
 impl<'a> Set<'a> {
-    fn new(features: &'a Features, centre: &'a [f32]) -> Self {
-        let lengths = (0..features.rows())
-            .into_par_iter()
-            .map(|row| {
-                let values = features.row(row).iter().zip(centre);
-                let centred: Vec<f32> = values.map(|(value, middle)| value - middle).collect();
-                squared_length(&centred)
-            })
-            .collect();
-        Self {
+    fn of(features: &'a Features) -> Self {
+        let mut set = Self {
             features,
-            centre,
-            lengths,
-        }
+            norms: features
+                .values()
+                .par_chunks_exact(features.dims())
+                .map(|row| Arch::new().dispatch(SquaredNorm { row }))
+                .collect(),
+            low: Vec::new(),
+        };
+        set.low = (0..set.rows())
+            .map(|row| (set.norms[row] - set.slack(row)) as f32)
+            .collect();
+        set
+    }
+
+    fn slack(&self, row: usize) -> f64 {
+        error_share(self.features.dims(), UNIT_FLOAT32) * self.norms[row] + UNDERFLOW
     }
 
     fn rows(&self) -> usize {
@@ -149,363 +213,664 @@ impl<'a> Set<'a> {
     }
 
     fn blocks(&self) -> usize {
-        self.rows().div_ceil(TILE)
+        self.rows().div_ceil(SIDE)
     }
 
-    fn block(&self, number: usize) -> std::ops::Range<usize> {
-        number * TILE..((number + 1) * TILE).min(self.rows())
-    }
-
-    /// Squared distance in float64 of the rows as they are.
-    fn exact(&self, row: usize, other: &Set<'_>, other_row: usize) -> f64 {
-        let pairs = self
-            .features
-            .row(row)
-            .iter()
-            .zip(other.features.row(other_row));
-        let mut lanes = [0.0f64; 8];
-        for (place, (a, b)) in pairs.enumerate() {
-            let away = f64::from(*a) - f64::from(*b);
-            lanes[place % 8] += away * away;
-        }
-        lanes.iter().sum()
-    }
-
-    /// Squared distances of a block of rows from a block of another set, up to rounding.
-    fn distances(
-        &self,
-        block: usize,
-        other: &Set<'_>,
-        other_block: usize,
-        room: &mut Room,
-    ) -> usize {
+    fn block(&self, index: usize) -> Block<'_> {
+        let start = index * SIDE;
+        let end = self.rows().min(start + SIDE);
         let dims = self.features.dims();
-        for (set, number, to) in [
-            (self, block, &mut room.left),
-            (other, other_block, &mut room.right),
-        ] {
-            let rows = set.block(number);
-            let values = &set.features.values()[rows.start * dims..rows.end * dims];
-            gather(
-                values,
-                dims,
-                0..dims,
-                |column, value| value - set.centre[column],
-                to,
-            );
-        }
-        let width = other.block(other_block).len();
-        let count = self.block(block).len() * width;
-        room.products.resize(count, 0.0);
-        inner_products(
-            &room.left,
-            &room.right,
+        Block {
+            start,
+            values: &self.features.values()[start * dims..end * dims],
             dims,
-            Accum::Replace,
-            &mut room.products,
-        );
-        room.distances.clear();
-        for (row, products) in self.block(block).zip(room.products.chunks_exact(width)) {
-            let length = self.lengths[row];
-            let others = &other.lengths[other.block(other_block)];
-            let distances = products
-                .iter()
-                .zip(others)
-                .map(|(product, other)| length + other - 2.0 * f64::from(*product));
-            room.distances.extend(distances);
+            low: &self.low[start..end],
         }
-        width
     }
 
-    /// The squared distances of each row from its k-th nearest others, for two numbers k.
-    fn radii(&self, wanted: [usize; 2]) -> [Vec<f64>; 2] {
-        let kept = wanted[0].max(wanted[1]) + SPARE;
-        let blocks = self.blocks();
-        let nearest: Vec<Mutex<Vec<Vec<Near>>>> = (0..blocks)
-            .map(|block| Mutex::new(vec![Vec::with_capacity(kept + 1); self.block(block).len()]))
+    /// Bounds from the lower one that float32 gave.
+    fn bounds(&self, row: usize, other: &Set<'_>, other_row: usize, low: f32) -> Bounds {
+        let low = f64::from(low);
+        let slack = self.slack(row) + other.slack(other_row);
+        Bounds {
+            low,
+            high: low + 2.01 * slack,
+        }
+    }
+
+    /// Bounds from a product in float64.
+    fn close_bounds(&self, row: usize, other: &Set<'_>, other_row: usize, product: f64) -> Bounds {
+        let norms = self.norms[row] + other.norms[other_row];
+        let error = 2.0 * error_share(self.features.dims(), UNIT_FLOAT64) * norms;
+        let square = norms - 2.0 * product;
+        Bounds {
+            low: square - error,
+            high: square + error,
+        }
+    }
+
+    /// The square of a distance in float64.
+    fn exact(&self, row: usize, other: &Set<'_>, other_row: usize) -> f64 {
+        Arch::new().dispatch(SquaredDistance {
+            left: self.features.row(row),
+            right: other.features.row(other_row),
+        })
+    }
+
+    /// The squares of every row's distances to its nearest other rows, `wanted` of them in ascending
+    /// order.
+    fn nearest(&self, wanted: usize) -> Vec<Vec<f64>> {
+        let kept = (wanted + SPARE).min(self.rows() - 1);
+        let mut nearest = self.nearest_by_float32(wanted, kept);
+        let open: Vec<usize> = (0..self.rows())
+            .filter(|row| nearest[*row].is_none())
             .collect();
-        let tiles: Vec<(usize, usize)> = (0..blocks)
-            .flat_map(|row| (row..blocks).map(move |column| (row, column)))
+        let closed: Vec<Vec<f64>> = open
+            .par_chunks(OPEN_SIDE)
+            .flat_map_iter(|rows| self.nearest_by_float64(rows, wanted, kept))
+            .collect();
+        for (row, closed) in open.into_iter().zip(closed) {
+            nearest[row] = Some(closed);
+        }
+        nearest.into_iter().flatten().collect()
+    }
+
+    fn nearest_by_float32(&self, wanted: usize, kept: usize) -> Vec<Option<Vec<f64>>> {
+        let blocks: Vec<Mutex<Candidates<f32>>> = (0..self.blocks())
+            .map(|block| Mutex::new(Candidates::new(self.block(block).low.len(), kept)))
+            .collect();
+        let tiles: Vec<(usize, usize)> = (0..self.blocks())
+            .flat_map(|rows| (0..=rows).map(move |columns| (rows, columns)))
             .collect();
         tiles
             .par_iter()
-            .for_each_init(Room::default, |room, (row, column)| {
-                let width = self.distances(*row, self, *column, room);
-                let (rows, columns) = (self.block(*row), self.block(*column));
-                {
-                    let mut lists = lock(&nearest[*row]);
-                    for (list, (number, distances)) in lists
-                        .iter_mut()
-                        .zip(rows.clone().zip(room.distances.chunks_exact(width)))
-                    {
-                        for (other, distance) in columns.clone().zip(distances) {
-                            if other != number {
-                                insert(list, (*distance, other), kept);
-                            }
-                        }
-                    }
-                }
-                // A distance belongs to both of its ends.
-                if row != column {
-                    let mut lists = lock(&nearest[*column]);
-                    for (number, distances) in rows.zip(room.distances.chunks_exact(width)) {
-                        for (list, distance) in lists.iter_mut().zip(distances) {
-                            insert(list, (*distance, number), kept);
-                        }
-                    }
-                }
+            .for_each_init(Vec::new, |products, (rows, columns)| {
+                let (rows_of, columns_of) = (self.block(*rows), self.block(*columns));
+                rows_of.multiply(&columns_of, products);
+                // Always in ascending order, so that no two tasks wait for each other.
+                let of_columns = (rows != columns).then(|| held(&blocks[*columns]));
+                Arch::new().dispatch(Scan {
+                    products,
+                    row_low: rows_of.low,
+                    column_low: columns_of.low,
+                    visitor: Neighbours {
+                        row_start: rows_of.start,
+                        column_start: columns_of.start,
+                        of_rows: held(&blocks[*rows]),
+                        of_columns,
+                    },
+                });
             });
-        let lists: Vec<Vec<Near>> = nearest
-            .into_iter()
-            .flat_map(|block| block.into_inner().unwrap_or_else(PoisonError::into_inner))
-            .collect();
-        let radii: Vec<[f64; 2]> = lists
-            .par_iter()
+        blocks
+            .into_par_iter()
             .enumerate()
-            .map(|(row, list)| {
-                let mut distances: Vec<f64> = list
-                    .iter()
-                    .map(|(_, other)| self.exact(row, self, *other))
-                    .collect();
-                distances.sort_by(f64::total_cmp);
-                wanted.map(|k| distances[k - 1])
+            .flat_map(|(block, candidates)| {
+                let candidates = candidates
+                    .into_inner()
+                    .unwrap_or_else(PoisonError::into_inner);
+                (0..candidates.limits.len())
+                    .into_par_iter()
+                    .map(move |place| {
+                        let row = block * SIDE + place;
+                        self.nearest_among(row, wanted, candidates.of(place), |candidate| {
+                            self.bounds(row, self, candidate.row as usize, candidate.low)
+                        })
+                    })
             })
-            .collect();
-        [0, 1].map(|place| radii.iter().map(|radii| radii[place]).collect())
+            .collect()
     }
-}
 
-/// Keeps the nearest `most`, in ascending order.
-#[inline]
-fn insert(list: &mut Vec<Near>, near: Near, most: usize) {
-    if list.len() == most && near.0 >= list[most - 1].0 {
-        return;
-    }
-    let place = list.partition_point(|known| known.0 <= near.0);
-    list.insert(place, near);
-    list.truncate(most);
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Working memory of a thread.
-#[derive(Default)]
-struct Room {
-    left: Vec<f32>,
-    right: Vec<f32>,
-    products: Vec<f32>,
-    distances: Vec<f64>,
-}
-
-/// What one tile of generated by real pictures has found.
-#[derive(Clone, Copy, Default)]
-struct Hits {
-    /// A generated picture in a ball around a real one, and the balls of the density that it lies in.
-    precise: bool,
-    dense: u64,
-    /// A real picture in a ball around a generated one, and a generated one in its own.
-    recalled: bool,
-    covered: bool,
-}
-
-fn count(
-    generated: &Set<'_>,
-    real: &Set<'_>,
-    generated_radii: &[f64],
-    real_radii: &[Vec<f64>; 2],
-    settings: &Settings,
-) -> Prdc {
-    // A row of tiles at a time: its own hits are counted at once, those of the columns are joined.
-    let (rows, columns) = (0..generated.blocks())
-        .into_par_iter()
-        .map_init(Room::default, |room, block| {
-            let mut of_rows = vec![Hits::default(); generated.block(block).len()];
-            let mut of_columns = vec![Hits::default(); real.rows()];
-            for other in 0..real.blocks() {
-                let width = generated.distances(block, real, other, room);
-                let lines = room.distances.chunks_exact(width);
-                for ((row, hits), distances) in generated.block(block).zip(&mut of_rows).zip(lines)
-                {
-                    for (column, distance) in real.block(other).zip(distances) {
-                        let rounding = ROUNDING * (generated.lengths[row] + real.lengths[column]);
-                        let bounds = [
-                            real_radii[0][column],
-                            generated_radii[row],
-                            real_radii[1][column],
-                        ];
-                        let is_close = bounds
-                            .iter()
-                            .any(|bound| (distance - bound).abs() <= rounding);
-                        let distance = if is_close {
-                            generated.exact(row, real, column)
-                        } else {
-                            *distance
-                        };
-                        let found = &mut of_columns[column];
-                        hits.precise |= distance <= bounds[0];
-                        found.recalled |= distance <= bounds[1];
-                        if distance < bounds[2] {
-                            hits.dense += 1;
-                            found.covered = true;
-                        }
+    fn nearest_by_float64(&self, rows: &[usize], wanted: usize, kept: usize) -> Vec<Vec<f64>> {
+        let dims = self.features.dims();
+        let mut gathered = Vec::with_capacity(rows.len() * dims);
+        for row in rows {
+            gathered.extend_from_slice(self.features.row(*row));
+        }
+        let left = wide(&gathered);
+        let mut products = Vec::new();
+        let mut candidates = Candidates::new(rows.len(), kept);
+        for block in 0..self.blocks() {
+            let columns = self.block(block);
+            multiply_wide(&left, &wide(columns.values), dims, &mut products);
+            for (column, products) in (columns.start..).zip(products.chunks_exact(rows.len())) {
+                for ((place, row), product) in rows.iter().enumerate().zip(products) {
+                    let low = self.close_bounds(*row, self, column, *product).low;
+                    if low <= candidates.limits[place] && *row != column {
+                        candidates.offer(
+                            place,
+                            Candidate {
+                                low,
+                                row: column as u32,
+                            },
+                        );
                     }
                 }
             }
-            (of_rows, of_columns)
-        })
-        .reduce(
-            || (Vec::new(), Vec::new()),
-            |(mut rows, columns), (more_rows, more_columns)| {
-                rows.extend(more_rows);
-                if columns.is_empty() {
-                    return (rows, more_columns);
-                }
-                if more_columns.is_empty() {
-                    return (rows, columns);
-                }
-                let joined = columns.iter().zip(&more_columns).map(|(one, other)| Hits {
-                    recalled: one.recalled || other.recalled,
-                    covered: one.covered || other.covered,
-                    ..Hits::default()
-                });
-                (rows, joined.collect())
-            },
-        );
-    let share = |hits: &[Hits], is_hit: fn(&Hits) -> bool| {
-        hits.iter().filter(|hits| is_hit(hits)).count() as f64 / hits.len() as f64
-    };
-    let dense: u64 = rows.iter().map(|hits| hits.dense).sum();
-    Prdc {
-        precision: share(&rows, |hits| hits.precise),
-        recall: share(&columns, |hits| hits.recalled),
-        density: dense as f64 / (settings.density_neighbours * rows.len()) as f64,
-        coverage: share(&columns, |hits| hits.covered),
+        }
+        rows.iter()
+            .enumerate()
+            .map(|(place, row)| {
+                let error = |column: usize| {
+                    let bounds = self.close_bounds(*row, self, column, 0.0);
+                    bounds.high - bounds.low
+                };
+                self.nearest_among(*row, wanted, candidates.of(place), |candidate| Bounds {
+                    low: candidate.low,
+                    high: candidate.low + error(candidate.row as usize),
+                })
+                .unwrap_or_else(|| self.nearest_of_all(*row, wanted))
+            })
+            .collect()
+    }
+
+    /// The squares of the `wanted` smallest distances of `row`, where they are surely among the
+    /// candidates.
+    fn nearest_among<T: Copy + Into<f64>>(
+        &self,
+        row: usize,
+        wanted: usize,
+        candidates: &[Candidate<T>],
+        bounds: impl Fn(&Candidate<T>) -> Bounds,
+    ) -> Option<Vec<f64>> {
+        let mut high: Vec<f64> = candidates
+            .iter()
+            .map(|candidate| bounds(candidate).high)
+            .collect();
+        high.sort_unstable_by(f64::total_cmp);
+        // At least `wanted` rows are no further than this.
+        let reach = high[wanted - 1];
+        let squares: Vec<f64> = candidates
+            .iter()
+            .filter(|candidate| candidate.low.into() <= reach)
+            .map(|candidate| self.exact(row, self, candidate.row as usize))
+            .collect();
+        let squares = smallest(squares, wanted);
+        let furthest = squares[wanted - 1];
+        // No other row is nearer than the last candidate's lower bound, and none nearer than nothing.
+        let complete = candidates.len() + 1 == self.rows()
+            || furthest == 0.0
+            || candidates
+                .last()
+                .is_some_and(|last| last.low.into() >= furthest);
+        complete.then_some(squares)
+    }
+
+    fn nearest_of_all(&self, row: usize, wanted: usize) -> Vec<f64> {
+        let squares = (0..self.rows())
+            .filter(|other| *other != row)
+            .map(|other| self.exact(row, self, other));
+        smallest(squares.collect(), wanted)
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// The `wanted` smallest numbers in ascending order.
+fn smallest(mut numbers: Vec<f64>, wanted: usize) -> Vec<f64> {
+    numbers.select_nth_unstable_by(wanted - 1, f64::total_cmp);
+    numbers.truncate(wanted);
+    numbers.sort_unstable_by(f64::total_cmp);
+    numbers
+}
 
-    fn features(rows: usize, dims: usize, seed: u64, shift: f32) -> Features {
-        let mut state = seed;
-        let values = (0..rows * dims).map(|_| {
-            state = state
-                .wrapping_mul(6_364_136_223_846_793_005)
-                .wrapping_add(1_442_695_040_888_963_407);
-            (state >> 40) as f32 / (1u64 << 24) as f32 + shift
+/// Rows that float32 left open which are taken up together.
+const OPEN_SIDE: usize = 128;
+
+/// Some rows of a set.
+struct Block<'a> {
+    start: usize,
+    values: &'a [f32],
+    dims: usize,
+    low: &'a [f32],
+}
+
+impl Block<'_> {
+    /// Writes the scalar products with another block into `products`, column after column.
+    fn multiply(&self, columns: &Self, products: &mut Vec<f32>) {
+        let (height, width) = (self.low.len(), columns.low.len());
+        products.resize(height * width, 0.0);
+        let left = MatRef::from_row_major_slice(self.values, height, self.dims);
+        let right = MatRef::from_row_major_slice(columns.values, width, self.dims);
+        for start in (0..self.dims).step_by(DEPTH) {
+            let depth = DEPTH.min(self.dims - start);
+            matmul(
+                MatMut::from_column_major_slice_mut(products, height, width),
+                if start == 0 {
+                    Accum::Replace
+                } else {
+                    Accum::Add
+                },
+                left.subcols(start, depth),
+                right.subcols(start, depth).transpose(),
+                1.0,
+                Par::Seq,
+            );
+        }
+    }
+}
+
+fn wide(values: &[f32]) -> Vec<f64> {
+    values.iter().map(|value| f64::from(*value)).collect()
+}
+
+/// Writes the scalar products of rows into `products`, column after column.
+fn multiply_wide(rows: &[f64], columns: &[f64], dims: usize, products: &mut Vec<f64>) {
+    let (height, width) = (rows.len() / dims, columns.len() / dims);
+    products.resize(height * width, 0.0);
+    let left = MatRef::from_row_major_slice(rows, height, dims);
+    let right = MatRef::from_row_major_slice(columns, width, dims);
+    for start in (0..dims).step_by(DEPTH) {
+        let depth = DEPTH.min(dims - start);
+        matmul(
+            MatMut::from_column_major_slice_mut(products, height, width),
+            if start == 0 {
+                Accum::Replace
+            } else {
+                Accum::Add
+            },
+            left.subcols(start, depth),
+            right.subcols(start, depth).transpose(),
+            1.0,
+            Par::Seq,
+        );
+    }
+}
+
+fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The sum of the squares of a row, in float64.
+struct SquaredNorm<'a> {
+    row: &'a [f32],
+}
+
+impl NullaryFnOnce for SquaredNorm<'_> {
+    type Output = f64;
+
+    #[inline(always)]
+    fn call(self) -> f64 {
+        let (lanes, rest) = self.row.as_chunks::<16>();
+        let mut sums = [0.0; 16];
+        for values in lanes {
+            for (sum, value) in sums.iter_mut().zip(values) {
+                *sum += f64::from(*value) * f64::from(*value);
+            }
+        }
+        let rest: f64 = rest
+            .iter()
+            .map(|value| f64::from(*value) * f64::from(*value))
+            .sum();
+        sums.iter().sum::<f64>() + rest
+    }
+}
+
+/// The sum of the squares of the differences of two rows, in float64; the same in either order.
+struct SquaredDistance<'a> {
+    left: &'a [f32],
+    right: &'a [f32],
+}
+
+impl NullaryFnOnce for SquaredDistance<'_> {
+    type Output = f64;
+
+    #[inline(always)]
+    fn call(self) -> f64 {
+        let square = |left: f32, right: f32| {
+            let difference = f64::from(left) - f64::from(right);
+            difference * difference
+        };
+        let (left_lanes, left_rest) = self.left.as_chunks::<16>();
+        let (right_lanes, right_rest) = self.right.as_chunks::<16>();
+        let mut sums = [0.0; 16];
+        for (left, right) in left_lanes.iter().zip(right_lanes) {
+            for lane in 0..16 {
+                sums[lane] += square(left[lane], right[lane]);
+            }
+        }
+        let rest: f64 = left_rest
+            .iter()
+            .zip(right_rest)
+            .map(|(left, right)| square(*left, *right))
+            .sum();
+        sums.iter().sum::<f64>() + rest
+    }
+}
+
+/// What looks at the pairs of a tile.
+trait Visitor {
+    /// Pairs whose lower bound is above their row's limit, and above their column's, are passed over.
+    fn row_limits(&self) -> &[f32];
+    fn column_limit(&self, column: usize) -> f32;
+    fn visit(&mut self, row: usize, column: usize, low: f32);
+}
+
+/// Pairs that are looked at together.
+const LANES: usize = 32;
+
+/// Shows a visitor the pairs of a tile that are within its limits.
+struct Scan<'a, V> {
+    products: &'a [f32],
+    row_low: &'a [f32],
+    column_low: &'a [f32],
+    visitor: V,
+}
+
+impl<V: Visitor> NullaryFnOnce for Scan<'_, V> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        let Self {
+            products,
+            row_low,
+            column_low,
+            mut visitor,
+        } = self;
+        let (row_chunks, row_rest) = row_low.as_chunks::<LANES>();
+        for (column, (products, column_low)) in products
+            .chunks_exact(row_low.len())
+            .zip(column_low)
+            .enumerate()
+        {
+            let (chunks, rest) = products.as_chunks::<LANES>();
+            for (index, (products, row_low)) in chunks.iter().zip(row_chunks).enumerate() {
+                let column_limit = visitor.column_limit(column);
+                let row_limits = &visitor.row_limits()[index * LANES..][..LANES];
+                let mut low = [0.0; LANES];
+                let mut within = 0;
+                for lane in 0..LANES {
+                    low[lane] = (row_low[lane] + column_low) - 2.0 * products[lane];
+                    within |= u32::from(low[lane] <= row_limits[lane])
+                        | u32::from(low[lane] <= column_limit);
+                }
+                if within != 0 {
+                    visit_all(&mut visitor, index * LANES, column, &low);
+                }
+            }
+            let mut low = [0.0; LANES];
+            for ((place, row_low), product) in low.iter_mut().zip(row_rest).zip(rest) {
+                *place = (row_low + column_low) - 2.0 * product;
+            }
+            visit_all(
+                &mut visitor,
+                row_chunks.len() * LANES,
+                column,
+                &low[..rest.len()],
+            );
+        }
+    }
+}
+
+#[inline(never)]
+fn visit_all(visitor: &mut impl Visitor, start: usize, column: usize, low: &[f32]) {
+    for (row, low) in (start..).zip(low) {
+        if *low <= visitor.row_limits()[row] || *low <= visitor.column_limit(column) {
+            visitor.visit(row, column, *low);
+        }
+    }
+}
+
+/// A row, and a lower bound of the square of the distance to it.
+#[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
+struct Candidate<T> {
+    low: T,
+    row: u32,
+}
+
+/// For each of some rows the other rows of the smallest lower bounds. Equal bounds are kept in the order
+/// of the rows, so that it does not matter in which order tiles come.
+struct Candidates<T> {
+    kept: usize,
+    /// `kept` for each row, in ascending order.
+    nearest: Vec<Candidate<T>>,
+    /// The largest of each row.
+    limits: Vec<T>,
+}
+
+impl<T: Copy + PartialOrd + From<f32>> Candidates<T> {
+    fn new(rows: usize, kept: usize) -> Self {
+        let none = Candidate {
+            low: f32::INFINITY.into(),
+            row: u32::MAX,
+        };
+        Self {
+            kept,
+            nearest: vec![none; rows * kept],
+            limits: vec![f32::INFINITY.into(); rows],
+        }
+    }
+
+    fn of(&self, row: usize) -> &[Candidate<T>] {
+        &self.nearest[row * self.kept..][..self.kept]
+    }
+
+    fn offer(&mut self, row: usize, candidate: Candidate<T>) {
+        let nearest = &mut self.nearest[row * self.kept..][..self.kept];
+        let place = nearest.partition_point(|kept| *kept < candidate);
+        if place == nearest.len() {
+            return;
+        }
+        nearest[place..].rotate_right(1);
+        nearest[place] = candidate;
+        self.limits[row] = nearest[nearest.len() - 1].low;
+    }
+}
+
+/// Notes the nearest rows of a tile within one set.
+struct Neighbours<'a> {
+    row_start: usize,
+    column_start: usize,
+    of_rows: MutexGuard<'a, Candidates<f32>>,
+    /// `None` on the diagonal, where both are the same.
+    of_columns: Option<MutexGuard<'a, Candidates<f32>>>,
+}
+
+impl Visitor for Neighbours<'_> {
+    #[inline(always)]
+    fn row_limits(&self) -> &[f32] {
+        &self.of_rows.limits
+    }
+
+    #[inline(always)]
+    fn column_limit(&self, column: usize) -> f32 {
+        match &self.of_columns {
+            Some(candidates) => candidates.limits[column],
+            None => f32::NEG_INFINITY,
+        }
+    }
+
+    fn visit(&mut self, row: usize, column: usize, low: f32) {
+        let (this, other) = (self.row_start + row, self.column_start + column);
+        if this == other {
+            return;
+        }
+        let candidate = |row: usize| Candidate {
+            low,
+            row: row as u32,
+        };
+        self.of_rows.offer(row, candidate(other));
+        if let Some(candidates) = &mut self.of_columns {
+            candidates.offer(column, candidate(this));
+        }
+    }
+}
+
+/// Squares of the radii of all balls.
+struct Radii {
+    real: Vec<f64>,
+    real_density: Vec<f64>,
+    fake: Vec<f64>,
+}
+
+/// What lies in which balls.
+struct Inside {
+    fake_covered: usize,
+    real_covered: usize,
+    /// Pairs of a fake picture and a real one's ball for the density.
+    pairs: usize,
+    real_balls_met: usize,
+}
+
+/// A number of float32 that is not below `number`.
+fn not_below(number: f64) -> f32 {
+    let rounded = number as f32;
+    if f64::from(rounded) < number {
+        rounded.next_up()
+    } else {
+        rounded
+    }
+}
+
+fn count_inside(real: &Set<'_>, fake: &Set<'_>, radii: &Radii) -> Inside {
+    let balls = Balls {
+        real,
+        fake,
+        radii,
+        real_limits: radii
+            .real
+            .iter()
+            .zip(&radii.real_density)
+            .map(|(radius, density)| not_below(radius.max(*density)))
+            .collect(),
+        fake_limits: radii.fake.iter().map(|radius| not_below(*radius)).collect(),
+        real_covered: (0..real.rows()).map(|_| AtomicBool::new(false)).collect(),
+        fake_covered: (0..fake.rows()).map(|_| AtomicBool::new(false)).collect(),
+        met: (0..real.rows()).map(|_| AtomicUsize::new(0)).collect(),
+    };
+    let tiles: Vec<(usize, usize)> = (0..real.blocks())
+        .flat_map(|rows| (0..fake.blocks()).map(move |columns| (rows, columns)))
+        .collect();
+    tiles
+        .par_iter()
+        .for_each_init(Vec::new, |products, (rows, columns)| {
+            let (rows, columns) = (real.block(*rows), fake.block(*columns));
+            rows.multiply(&columns, products);
+            let mut open = Vec::new();
+            Arch::new().dispatch(Scan {
+                products,
+                row_low: rows.low,
+                column_low: columns.low,
+                visitor: BallsOfTile {
+                    balls: &balls,
+                    row_start: rows.start,
+                    column_start: columns.start,
+                    row_limits: &balls.real_limits[rows.start..][..rows.low.len()],
+                    open: &mut open,
+                },
+            });
+            if open.len() > products.len() / MANY {
+                balls.decide_by_float64(&rows, &columns, &mut open);
+            }
+            for (row, column) in open {
+                balls.decide(row, column, real.exact(row, fake, column));
+            }
         });
-        Features::new(dims, values.collect())
+    let count = |covered: Vec<AtomicBool>| {
+        covered
+            .into_iter()
+            .filter(|covered| covered.load(Ordering::Relaxed))
+            .count()
+    };
+    let met: Vec<usize> = balls.met.into_iter().map(AtomicUsize::into_inner).collect();
+    Inside {
+        fake_covered: count(balls.fake_covered),
+        real_covered: count(balls.real_covered),
+        pairs: met.iter().sum(),
+        real_balls_met: met.iter().filter(|count| **count > 0).count(),
+    }
+}
+
+/// All balls, and what was found in them. The order in which it is found does not matter.
+struct Balls<'a> {
+    real: &'a Set<'a>,
+    fake: &'a Set<'a>,
+    radii: &'a Radii,
+    real_limits: Vec<f32>,
+    fake_limits: Vec<f32>,
+    real_covered: Vec<AtomicBool>,
+    fake_covered: Vec<AtomicBool>,
+    /// How many fake pictures lie in a real one's ball for the density.
+    met: Vec<AtomicUsize>,
+}
+
+/// Where more than one in so many pairs of a tile is open, products in float64 are worth their time.
+const MANY: usize = 64;
+
+impl Balls<'_> {
+    /// Notes which balls a pair's squared distance puts the two into, where the bounds leave no doubt.
+    fn decide_within(&self, row: usize, column: usize, bounds: Bounds) -> bool {
+        let radii = [
+            self.radii.real[row],
+            self.radii.real_density[row],
+            self.radii.fake[column],
+        ];
+        if radii
+            .iter()
+            .any(|radius| bounds.low <= *radius && *radius <= bounds.high)
+        {
+            return false;
+        }
+        // With no radius between the bounds, all numbers between them give the same answers.
+        self.decide(row, column, bounds.high);
+        true
     }
 
-    /// The definitions, by plain loops in float64.
-    fn plainly(generated: &Features, real: &Features, k: usize, density_k: usize) -> Prdc {
-        let distance = |a: &[f32], b: &[f32]| -> f64 {
-            a.iter()
-                .zip(b)
-                .map(|(a, b)| (f64::from(*a) - f64::from(*b)).powi(2))
-                .sum()
-        };
-        let radius = |set: &Features, row: usize, k: usize| {
-            let mut all: Vec<f64> = (0..set.rows())
-                .filter(|other| *other != row)
-                .map(|other| distance(set.row(row), set.row(other)))
-                .collect();
-            all.sort_by(f64::total_cmp);
-            all[k - 1]
-        };
-        let (n, m) = (generated.rows(), real.rows());
-        let away: Vec<Vec<f64>> = (0..n)
-            .map(|i| {
-                (0..m)
-                    .map(|j| distance(generated.row(i), real.row(j)))
-                    .collect()
-            })
-            .collect();
-        let real_radii: Vec<f64> = (0..m).map(|j| radius(real, j, k)).collect();
-        let fake_radii: Vec<f64> = (0..n).map(|i| radius(generated, i, k)).collect();
-        let density_radii: Vec<f64> = (0..m).map(|j| radius(real, j, density_k)).collect();
-        let share = |count: usize, all: usize| count as f64 / all as f64;
-        Prdc {
-            precision: share(
-                (0..n)
-                    .filter(|i| (0..m).any(|j| away[*i][j] <= real_radii[j]))
-                    .count(),
-                n,
-            ),
-            recall: share(
-                (0..m)
-                    .filter(|j| (0..n).any(|i| away[i][*j] <= fake_radii[i]))
-                    .count(),
-                m,
-            ),
-            density: (0..n)
-                .map(|i| (0..m).filter(|j| away[i][*j] < density_radii[*j]).count())
-                .sum::<usize>() as f64
-                / (density_k * n) as f64,
-            coverage: share(
-                (0..m)
-                    .filter(|j| (0..n).any(|i| away[i][*j] < density_radii[*j]))
-                    .count(),
-                m,
-            ),
+    fn decide(&self, row: usize, column: usize, square: f64) {
+        if square <= self.radii.real[row] {
+            self.fake_covered[column].store(true, Ordering::Relaxed);
+        }
+        if square < self.radii.real_density[row] {
+            self.met[row].fetch_add(1, Ordering::Relaxed);
+        }
+        if square <= self.radii.fake[column] {
+            self.real_covered[row].store(true, Ordering::Relaxed);
         }
     }
 
-    #[test]
-    fn tiles_give_what_the_definitions_give() {
-        for (n, m, dims, shift) in [(300, 280, 6, 0.1), (60, 257, 3, 0.3), (20, 30, 40, 0.0)] {
-            let (generated, real) = (features(n, dims, 1, shift), features(m, dims, 2, 0.0));
-            let ours = prdc(&generated, &real, &Settings::default()).unwrap();
-            let theirs = plainly(&generated, &real, 3, 5);
-            assert_eq!(ours, theirs);
-            assert!(theirs.precision > 0.1 && theirs.recall > 0.1, "{theirs:?}");
+    /// Decides the open pairs of a tile that products in float64 can, and leaves the rest.
+    fn decide_by_float64(
+        &self,
+        rows: &Block<'_>,
+        columns: &Block<'_>,
+        open: &mut Vec<(usize, usize)>,
+    ) {
+        let mut products = Vec::new();
+        let (left, right) = (wide(rows.values), wide(columns.values));
+        multiply_wide(&left, &right, rows.dims, &mut products);
+        open.retain(|(row, column)| {
+            let place = (column - columns.start) * rows.low.len() + row - rows.start;
+            let bounds = self
+                .real
+                .close_bounds(*row, self.fake, *column, products[place]);
+            !self.decide_within(*row, *column, bounds)
+        });
+    }
+}
+
+struct BallsOfTile<'a> {
+    balls: &'a Balls<'a>,
+    row_start: usize,
+    column_start: usize,
+    row_limits: &'a [f32],
+    /// Pairs that float32 cannot decide.
+    open: &'a mut Vec<(usize, usize)>,
+}
+
+impl Visitor for BallsOfTile<'_> {
+    #[inline(always)]
+    fn row_limits(&self) -> &[f32] {
+        self.row_limits
+    }
+
+    #[inline(always)]
+    fn column_limit(&self, column: usize) -> f32 {
+        self.balls.fake_limits[self.column_start + column]
+    }
+
+    fn visit(&mut self, row: usize, column: usize, low: f32) {
+        let (row, column) = (self.row_start + row, self.column_start + column);
+        let bounds = self.balls.real.bounds(row, self.balls.fake, column, low);
+        if !self.balls.decide_within(row, column, bounds) {
+            self.open.push((row, column));
         }
-    }
-
-    #[test]
-    fn a_set_lies_in_its_own_balls() {
-        let set = features(300, 8, 3, 0.0);
-        let found = prdc(&set, &set, &Settings::default()).unwrap();
-        assert_eq!(
-            (found.precision, found.recall, found.coverage),
-            (1.0, 1.0, 1.0)
-        );
-        // Far from zero, where rounding is largest, nothing changes.
-        let far = |shift| features(300, 8, 3, shift);
-        let moved = prdc(&far(64.0), &far(64.0), &Settings::default()).unwrap();
-        assert_eq!((moved.precision, moved.recall), (1.0, 1.0));
-    }
-
-    #[test]
-    fn sets_far_apart_share_nothing() {
-        let found = prdc(
-            &features(50, 4, 1, 9.0),
-            &features(60, 4, 2, 0.0),
-            &Settings::default(),
-        )
-        .unwrap();
-        assert_eq!(
-            (found.precision, found.recall, found.density, found.coverage),
-            (0.0, 0.0, 0.0, 0.0)
-        );
-        assert_eq!(found.f_score(), 0.0);
-    }
-
-    #[test]
-    fn too_few_pictures_are_refused() {
-        let error = prdc(
-            &features(5, 4, 1, 0.0),
-            &features(60, 4, 2, 0.0),
-            &Settings::default(),
-        );
-        assert!(
-            error
-                .unwrap_err()
-                .to_string()
-                .contains("5 generated pictures")
-        );
     }
 }

@@ -313,7 +313,7 @@ impl SaveCommand {
         let seen = session.stream(source, &side_name, layer, &mut moments)?;
         session
             .recipe
-            .pictures(&side_name, listed.as_ref(), &seen, total);
+            .pictures(&side_name, Role::Real, listed.as_ref(), &seen, total);
         let file = StatisticsFile {
             mean: moments.mean(),
             covariance: moments.covariance()?,

@@ -1,6 +1,6 @@
 //! What goes beside a number, so that somebody else can get it again: and what speaks against it.
 
-use crate::sides::Listed;
+use crate::sides::{Listed, Role};
 use metrics::compat::Compat;
 use metrics::extractor::{Extractor, Seen};
 use metrics::npz::StatisticsFile;
@@ -95,7 +95,14 @@ impl Recipe {
     }
 
     /// Notes a side of pictures, with what is odd about them.
-    pub fn pictures(&mut self, name: &str, listed: Option<&Listed>, seen: &Seen, total: usize) {
+    pub fn pictures(
+        &mut self,
+        name: &str,
+        role: Role,
+        listed: Option<&Listed>,
+        seen: &Seen,
+        total: usize,
+    ) {
         let sizes = match seen.sizes.len() {
             0 => String::new(),
             1..=3 => {
@@ -118,6 +125,12 @@ impl Recipe {
         if let Some(listed) = listed {
             if listed.lossy > 0 && listed.lossless > 0 {
                 warn("JPEG and lossless files are mixed; the artefacts of JPEG count as a difference".into());
+            }
+            if role == Role::Fake && listed.lossy > 0 {
+                warn(format!(
+                    "{} of the pictures to judge are JPEG, whose artefacts count as theirs: write PNG",
+                    listed.lossy
+                ));
             }
             for line in &listed.remarks {
                 warn(line.clone());

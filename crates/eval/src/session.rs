@@ -310,7 +310,7 @@ impl Session {
             },
         )?;
         self.recipe
-            .pictures(&side.name, side.listed.as_ref(), &seen, total);
+            .pictures(&side.name, side.role, side.listed.as_ref(), &seen, total);
         Ok(Measured {
             name: side.name,
             rows: keeps_rows.then_some(rows),

@@ -13,6 +13,8 @@ use std::path::{Path, PathBuf};
 pub struct Side {
     /// What the user called it.
     pub name: String,
+    /// Whether it is judged.
+    pub role: Role,
     /// What it is.
     pub content: Content,
     /// What was noticed while it was listed.
@@ -121,6 +123,7 @@ impl Side {
             if place.extension().is_some_and(|ending| ending == "npz") {
                 return Ok(Self {
                     name,
+                    role,
                     content: Content::Statistics(StatisticsFile::read(place)?),
                     listed: None,
                 });
@@ -147,6 +150,7 @@ impl Side {
         if idx::is_here(place, "train") {
             return Ok(Self {
                 name,
+                role,
                 content: Content::Pictures(Source::Grey(idx::Pictures::read(place, "train")?)),
                 listed: None,
             });
@@ -155,6 +159,7 @@ impl Side {
         refuse_sheets(place, &files)?;
         Ok(Self {
             name,
+            role,
             content: Content::Pictures(Source::Files(files)),
             listed: Some(listed),
         })

@@ -24,6 +24,8 @@ pub const PUBLISHED_SHA256: &str =
 
 /// Pictures of which features are kept on disk together.
 const CHUNK: usize = 128;
+/// Features of larger sets are not kept: they would push each other out.
+const MOST_KEPT: usize = 100_000;
 /// More pictures at once only leave the caches: measured at 2, 4, 8 and 16.
 const MOST_AT_ONCE: usize = 8;
 
@@ -189,7 +191,8 @@ impl Extractor {
                 }
             }
             let key = self.key(&hex(&key.finalize()), resize, layers);
-            let kept = match self.kept(&key, layers) {
+            let keeps = source.len() <= MOST_KEPT;
+            let kept = match self.kept(&key, layers).filter(|_| keeps) {
                 Some(kept) => kept,
                 None => {
                     let before = seen.unreadable.len();
@@ -202,7 +205,7 @@ impl Extractor {
                         &mut seen,
                         tell,
                     );
-                    if seen.unreadable.len() == before {
+                    if keeps && seen.unreadable.len() == before {
                         self.keep(&key, layers, &kept);
                     }
                     kept

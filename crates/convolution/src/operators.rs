@@ -189,6 +189,11 @@ pub fn transpose_and(
     };
     let level = Level::current();
     let mut large = unwritten(geometry.large_length());
+    if let Some(mirrored) = winograd::mirrored(geometry) {
+        let weight = winograd::mirrored_weight(geometry, weight);
+        winograd::convolve(level, &mirrored, small, &weight, finish, &mut large);
+        return large;
+    }
     // Value o of the large picture, plus the padding, is s * u + r: phase r of the stride s sees only the
     // places t of the kernel whose distance is r too, and reads the small picture at u - (t * d - r) / s.
     // So each phase is a small dense convolution without any multiplication by zero.

@@ -37,6 +37,44 @@ pub(crate) fn suits(geometry: &Geometry) -> bool {
         && tiles >= 36
 }
 
+/// The convolution that a transposed one with stride 1 is, where it is of this kind: from small to large, with
+/// the kernels turned by half a turn.
+pub(crate) fn mirrored(geometry: &Geometry) -> Option<Geometry> {
+    let rest = |axis: usize| {
+        let (before, after) = geometry.padding[axis];
+        Some((2usize.checked_sub(before)?, 2usize.checked_sub(after)?))
+    };
+    let padding = [(0, 0), rest(1)?, rest(2)?];
+    let mirrored = Geometry {
+        large_channels: geometry.small_channels,
+        small_channels: geometry.large_channels,
+        large: geometry.small,
+        small: geometry.large,
+        padding,
+        ..geometry.clone()
+    };
+    let is_whole = geometry.padding[0] == (0, 0)
+        && (1..3).all(|axis| {
+            let (before, after) = padding[axis];
+            geometry.small[axis] + before + after == geometry.large[axis] + 2
+        });
+    (is_whole && suits(&mirrored)).then_some(mirrored)
+}
+
+/// The kernels of [`mirrored`]: channels change places, and each kernel is read backwards.
+pub(crate) fn mirrored_weight(geometry: &Geometry, weight: &[f32]) -> Vec<f32> {
+    let (from, to) = (geometry.small_channels, geometry.large_channels);
+    let mut turned = vec![0.0; weight.len()];
+    for (place, kernel) in turned.as_chunks_mut::<9>().0.iter_mut().enumerate() {
+        let (outer, inner) = (place / from, place % from);
+        let first = (inner * to + outer) * 9;
+        for (value, other) in kernel.iter_mut().zip(weight[first..first + 9].iter().rev()) {
+            *value = *other;
+        }
+    }
+    turned
+}
+
 /// Rows and columns of tiles of a picture.
 fn tiles_of(geometry: &Geometry) -> [usize; 2] {
     [geometry.small[1].div_ceil(2), geometry.small[2].div_ceil(2)]
@@ -478,6 +516,29 @@ mod tests {
                         }
                     }
                 }
+            }
+            // The other way round, by the definition of a transpose: <convolve(x), y> = <x, transpose(y)>.
+            let back = numbers(geometry.small_length(), 3);
+            if let Some(mirrored) = mirrored(&geometry) {
+                let weight = mirrored_weight(&geometry, &weight);
+                let mut large = vec![f32::NAN; geometry.large_length()];
+                convolve(
+                    Level::current(),
+                    &mirrored,
+                    &back,
+                    &weight,
+                    nothing(),
+                    &mut large,
+                );
+                let product = |a: &[f32], b: &[f64]| -> f64 {
+                    a.iter().zip(b).map(|(a, b)| f64::from(*a) * b).sum()
+                };
+                let wide: Vec<f64> = large.iter().map(|value| f64::from(*value)).collect();
+                let (forward, backward) = (product(&back, &expected), product(&pictures, &wide));
+                assert!(
+                    (forward - backward).abs() < 1e-2,
+                    "{forward} {backward} {geometry:?}"
+                );
             }
             for level in Level::available() {
                 let mut ours = vec![f32::NAN; geometry.small_length()];

@@ -162,6 +162,54 @@ fn two_dimensions_give_what_burns_give() {
     }
 }
 
+/// Enough channels and pixels for the quick way with kernels of 3 x 3.
+#[test]
+fn many_channels_by_three_by_three_give_what_burns_give() {
+    let device = Device::flex();
+    let auto = device.clone().autodiff();
+    let mut numbers = Numbers(8);
+    for (from, to, size, padding) in [
+        (28, 37, [14, 15], [1, 1]),
+        (40, 24, [19, 13], [0, 2]),
+        (24, 64, [16, 16], [2, 1]),
+    ] {
+        let input = numbers.tensor([3, from, size[0], size[1]], &device);
+        let weight = numbers.tensor([to, from, 3, 3], &device);
+        let bias = numbers.tensor([to], &device);
+        let config = Conv2dConfig::new([from, to], [3, 3]).padding(padding);
+        compare!(
+            format!("convolution of {from} to {to}"),
+            input,
+            weight,
+            bias,
+            |input, weight, bias| with!(config.with_bias().init(&auto), weight, bias)
+                .forward(input),
+            |input, weight, bias| conv2d(
+                input,
+                weight,
+                Some(bias),
+                ConvOptions::new([1, 1], padding, [1, 1], 1)
+            )
+        );
+        let weight = numbers.tensor([from, to, 3, 3], &device);
+        let config = ConvTranspose2dConfig::new([from, to], [3, 3]).padding(padding);
+        compare!(
+            format!("transposed convolution of {from} to {to}"),
+            input,
+            weight,
+            bias,
+            |input, weight, bias| with!(config.with_bias().init(&auto), weight, bias)
+                .forward(input),
+            |input, weight, bias| conv_transpose2d(
+                input,
+                weight,
+                Some(bias),
+                ConvTransposeOptions::new([1, 1], padding, [0, 0], [1, 1], 1)
+            )
+        );
+    }
+}
+
 #[test]
 fn three_dimensions_give_what_burns_give() {
     let device = Device::flex();

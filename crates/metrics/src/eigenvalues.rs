@@ -439,3 +439,79 @@ fn sweep(diagonal: &mut [f64], squares: &mut [f64]) {
     squares[0] = sine * power;
     diagonal[0] = shift + gamma;
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::samples::{on_one_and_three_threads, sample};
+    use std::f64::consts::PI;
+
+    fn eigenvalues_of(count: usize, element: impl Fn(usize, usize) -> f64) -> Vec<f64> {
+        // What stands above the diagonal must not matter.
+        let matrix = Mat::from_fn(count, count, |row, column| {
+            if row >= column {
+                element(row, column)
+            } else {
+                f64::NAN
+            }
+        });
+        symmetric_eigenvalues(matrix, Par::rayon(4)).unwrap()
+    }
+
+    #[test]
+    fn a_dense_matrix_has_its_known_eigenvalues() {
+        // min(i, j) is the inverse of the second difference with one free end.
+        for count in [1, 2, 3, 31, 32, 33, 34, 64, 65, 66, 130, 300] {
+            let found = eigenvalues_of(count, |row, column| (row.min(column) + 1) as f64);
+            let expected = |index: usize| {
+                let half = PI * (2 * (count - index) - 1) as f64 / (4 * count + 2) as f64;
+                1.0 / (4.0 * half.sin().powi(2))
+            };
+            let largest = expected(count - 1);
+            for (index, found) in found.iter().enumerate() {
+                let error = (found - expected(index)).abs() / largest;
+                assert!(error < 4e-15, "{count}: {found} is not {}", expected(index));
+            }
+        }
+    }
+
+    #[test]
+    fn special_matrices_have_their_eigenvalues() {
+        assert!(eigenvalues_of(0, |_, _| 1.0).is_empty());
+        assert_eq!(eigenvalues_of(70, |_, _| 0.0), vec![0.0; 70]);
+        let diagonal = eigenvalues_of(
+            70,
+            |row, column| {
+                if row == column { -(row as f64) } else { 0.0 }
+            },
+        );
+        let expected: Vec<f64> = (0..70).map(|index| index as f64 - 69.0).collect();
+        assert_eq!(diagonal, expected);
+        let ones = eigenvalues_of(70, |_, _| 1.0);
+        assert!((ones[69] - 70.0).abs() < 1e-12 && ones[0].abs() < 1e-13 && ones[68].abs() < 1e-13);
+    }
+
+    #[test]
+    fn traces_of_the_matrix_and_its_square_are_kept() {
+        let features = sample(200, 200, 1);
+        let element = |row: usize, column: usize| f64::from(features.row(row)[column]);
+        let found = eigenvalues_of(200, element);
+        let trace: f64 = (0..200).map(|index| element(index, index)).sum();
+        let squares: f64 = (0..200)
+            .flat_map(|row| (0..row).map(move |column| 2.0 * element(row, column).powi(2)))
+            .chain((0..200).map(|index| element(index, index).powi(2)))
+            .sum();
+        let found_squares: f64 = found.iter().map(|value| value * value).sum();
+        assert!((found.iter().sum::<f64>() - trace).abs() < 1e-12 * squares.sqrt());
+        assert!((found_squares - squares).abs() < 1e-13 * squares);
+    }
+
+    #[test]
+    fn threads_do_not_matter() {
+        let features = sample(400, 400, 2);
+        let [one, three] = on_one_and_three_threads(|| {
+            eigenvalues_of(400, |row, column| f64::from(features.row(row)[column]))
+        });
+        assert_eq!(one, three);
+    }
+}

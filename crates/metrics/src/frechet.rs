@@ -14,6 +14,7 @@ use faer::linalg::matmul::triangular::{self, BlockStructure};
 use faer::linalg::svd::{self, ComputeSvdVectors};
 use faer::{Accum, ColMut, Mat, MatRef, Par};
 use rayon::prelude::*;
+use std::borrow::Cow;
 
 use crate::eigenvalues::symmetric_eigenvalues;
 use crate::failure::{Kind, failure};
@@ -235,24 +236,25 @@ fn same_dims(real: usize, fake: usize) -> anyhow::Result<()> {
     ))
 }
 
-/// One side of a distance. Its factor is divided by a power of two, so that no product of two sides
-/// leaves the range of float64.
-struct Side {
+/// One side of a distance.
+struct Side<'a> {
     mean: Vec<f64>,
     trace: f64,
-    /// What the factor was divided by, and the root of what the covariance was.
+    /// A power of four near the largest variance, which products are divided by: no root or square of
+    /// them leaves the range of float64.
     scale: f64,
-    spread: Spread,
+    spread: Spread<'a>,
     name: &'static str,
 }
 
-enum Spread {
+enum Spread<'a> {
     /// Centred rows F with F^T F = S.
     Rows(Mat<f64>),
-    Covariance(Mat<f64>),
+    /// S, `dims` rows of `dims` numbers.
+    Covariance(Cow<'a, [f64]>),
 }
 
-impl Side {
+impl<'a> Side<'a> {
     fn of_features(features: &Features, mean: Mean, name: &'static str) -> anyhow::Result<Self> {
         let (rows, dims) = (features.rows(), features.dims());
         if rows < 2 {
@@ -266,72 +268,76 @@ impl Side {
             .iter()
             .position(|value| !value.is_finite())
         {
-            return Err(not_finite(
-                name,
-                &format!("the features of picture {}", index / dims + 1),
-            ));
+            let what = format!("row {} of the features", index / dims);
+            return Err(not_finite(name, &what));
         }
         if rows > dims {
             let mut moments = Moments::new(dims);
             moments.push(features);
-            return Self::of_statistics(&moments.statistics(mean)?, name);
+            let (mean, covariance) = moments.statistics(mean)?.into_parts();
+            return Self::of_covariance(mean, Cow::Owned(covariance), name);
         }
         let middle = column_means(features, Mean::Float64);
         let root = ((rows - 1) as f64).sqrt();
-        let mut spread = Mat::from_fn(rows, dims, |row, column| {
+        let spread = Mat::from_fn(rows, dims, |row, column| {
             (f64::from(features.row(row)[column]) - middle[column]) / root
         });
-        let trace = spread.squared_norm_l2();
         let largest = spread.norm_max();
-        let scale = power_of_two(largest);
-        spread *= faer::Scale(1.0 / scale);
         Ok(Self {
             mean: match mean {
                 Mean::Float64 => middle,
                 Mean::Float32 => column_means(features, Mean::Float32),
             },
-            trace,
-            scale,
+            trace: spread.squared_norm_l2(),
+            scale: power_of_four(largest * largest),
             spread: Spread::Rows(spread),
             name,
         })
     }
 
-    fn of_statistics(statistics: &Statistics, name: &'static str) -> anyhow::Result<Self> {
+    fn of_statistics(statistics: &'a Statistics, name: &'static str) -> anyhow::Result<Self> {
         let dims = statistics.dims();
         let covariance = statistics.covariance();
         if !statistics.mean().iter().all(|value| value.is_finite()) {
             return Err(not_finite(name, "the mean"));
         }
-        if !covariance.iter().all(|value| value.is_finite()) {
+        if !covariance
+            .par_chunks(dims)
+            .all(|row| row.iter().all(|value| value.is_finite()))
+        {
             return Err(not_finite(name, "the covariance"));
         }
-        let variances = || (0..dims).map(|index| covariance[index * dims + index]);
-        let largest = variances().fold(0.0, f64::max);
-        let scale = power_of_two(largest.sqrt());
-        let inverse = 1.0 / scale;
+        let largest = (0..dims).fold(0.0, |largest: f64, index| {
+            largest.max(covariance[index * dims + index])
+        });
         if !is_symmetric(covariance, dims, ASYMMETRY * largest) {
             return Err(no_covariance(name, "is not symmetric"));
         }
-        let mut spread = Mat::<f64>::zeros(dims, dims);
-        spread
-            .as_mut()
-            .par_col_iter_mut()
-            .zip(covariance.par_chunks_exact(dims))
-            .for_each(|(column, values)| {
-                for (place, value) in column.iter_mut().zip(values) {
-                    *place = value * inverse * inverse;
-                }
-            });
+        Self::of_covariance(statistics.mean().to_vec(), Cow::Borrowed(covariance), name)
+    }
+
+    fn of_covariance(
+        mean: Vec<f64>,
+        covariance: Cow<'a, [f64]>,
+        name: &'static str,
+    ) -> anyhow::Result<Self> {
+        let variances = || covariance.iter().step_by(mean.len() + 1);
+        let largest = variances().copied().fold(0.0, f64::max);
+        if largest > LARGEST_VARIANCE {
+            return Err(beyond_range());
+        }
         Ok(Self {
-            mean: statistics.mean().to_vec(),
             trace: variances().sum(),
-            scale,
-            spread: Spread::Covariance(spread),
+            scale: power_of_four(largest),
+            mean,
+            spread: Spread::Covariance(covariance),
             name,
         })
     }
 }
+
+/// Products of two covariances up to this stay within float64. Features in float32 stay below 1e77.
+const LARGEST_VARIANCE: f64 = 1e140;
 
 /// Whether the numbers on the two sides of the diagonal differ by no more than `tolerance`.
 fn is_symmetric(matrix: &[f64], dims: usize, tolerance: f64) -> bool {
@@ -372,15 +378,22 @@ fn no_covariance(name: &str, what: &str) -> anyhow::Error {
     )
 }
 
-/// The power of two next below a number; 1 for zero.
-fn power_of_two(number: f64) -> f64 {
-    if number < f64::MIN_POSITIVE {
-        return 1.0;
-    }
-    f64::from_bits(number.to_bits() & 0x7ff0_0000_0000_0000)
+fn beyond_range() -> anyhow::Error {
+    failure(
+        Kind::Data,
+        "the distance is beyond the range of float64; the features are far too large",
+    )
 }
 
-fn between(real: &Side, fake: &Side, mean: Mean) -> anyhow::Result<Distance> {
+/// The power of four about a number; 1 for zero.
+fn power_of_four(number: f64) -> f64 {
+    if number == 0.0 {
+        return 1.0;
+    }
+    4.0_f64.powi((number.log2() / 2.0).round() as i32)
+}
+
+fn between(real: &Side<'_>, fake: &Side<'_>, mean: Mean) -> anyhow::Result<Distance> {
     let mean_term: f64 = real
         .mean
         .iter()
@@ -392,13 +405,16 @@ fn between(real: &Side, fake: &Side, mean: Mean) -> anyhow::Result<Distance> {
         .map(|difference| difference * difference)
         .sum();
     let (root, route) = trace_of_root(real, fake)?;
-    let trace_term = real.trace + fake.trace - 2.0 * root * real.scale * fake.scale;
+    let trace_term = real.trace + fake.trace - 2.0 * root;
+    // The inequality of Cauchy and Schwarz forbids it: what is below zero beyond rounding is a mistake of ours.
+    if trace_term < -1e-6 * (real.trace + fake.trace) {
+        return Err(anyhow::anyhow!(
+            "the trace term came out as {trace_term}, which no two covariances have: please report it"
+        ));
+    }
     let value = mean_term + trace_term.max(0.0);
     if !value.is_finite() {
-        return Err(failure(
-            Kind::Data,
-            "the distance is beyond the range of float64; the features are far too large",
-        ));
+        return Err(beyond_range());
     }
     Ok(Distance {
         value,
@@ -408,12 +424,17 @@ fn between(real: &Side, fake: &Side, mean: Mean) -> anyhow::Result<Distance> {
     })
 }
 
-/// The trace of (S1 S2)^(1/2) of the scaled sides.
-fn trace_of_root(real: &Side, fake: &Side) -> anyhow::Result<(f64, Route)> {
-    if let (Spread::Covariance(first), Spread::Covariance(second)) = (&real.spread, &fake.spread)
-        && let Some(root) = by_eigenvalues(first, second)
-    {
-        return Ok((root, Route::Eigenvalues));
+/// The trace of (S1 S2)^(1/2).
+fn trace_of_root(real: &Side<'_>, fake: &Side<'_>) -> anyhow::Result<(f64, Route)> {
+    let dims = real.mean.len();
+    // The root of a power of four is exact, and so are the products with it.
+    let scale = real.scale.sqrt() * fake.scale.sqrt();
+    if let (Spread::Covariance(first), Spread::Covariance(second)) = (&real.spread, &fake.spread) {
+        let first = MatRef::from_column_major_slice(first, dims, dims);
+        let second = MatRef::from_column_major_slice(second, dims, dims);
+        if let Some(root) = by_eigenvalues(first, second, 1.0 / scale) {
+            return Ok((root * scale, Route::Eigenvalues));
+        }
     }
     let real = factor(real)?;
     let fake = factor(fake)?;
@@ -423,17 +444,15 @@ fn trace_of_root(real: &Side, fake: &Side) -> anyhow::Result<(f64, Route)> {
         Accum::Replace,
         real.as_ref(),
         fake.transpose(),
-        1.0,
+        1.0 / scale,
         division(),
     );
-    Ok((
-        sum_of_singular_values(product.as_ref())?,
-        Route::SingularValues,
-    ))
+    let root = sum_of_singular_values(product.as_ref())?;
+    Ok((root * scale, Route::SingularValues))
 }
 
-/// The Cholesky factor of a covariance of clearly full rank, with zeros above the diagonal.
-fn cholesky(covariance: &Mat<f64>) -> Option<Mat<f64>> {
+/// The Cholesky factor of a covariance of clearly full rank. What stands above its diagonal has no meaning.
+fn cholesky(covariance: MatRef<'_, f64>) -> Option<Mat<f64>> {
     let dims = covariance.nrows();
     let mut lower = Mat::zeros(dims, dims);
     lower.copy_from_triangular_lower(covariance);
@@ -461,13 +480,13 @@ fn rounding(dims: usize) -> f64 {
     dims as f64 * f64::EPSILON
 }
 
-/// How large a share of the trace the rounding of eigenvalues may reach before singular values, which
+/// How large a share of the sum the rounding of eigenvalues may reach before singular values, which
 /// are slower and lose nothing to the root, take their place.
-const ROOT_ROUNDING: f64 = 1e-9;
+const ROOT_ROUNDING: f64 = 1e-8;
 
-/// The sum of the roots of the eigenvalues of L^T S2 L; `None` where a covariance is not clearly of full
+/// The sum of the roots of the eigenvalues of L^T S2 L, times `factor`; `None` where a covariance is not clearly of full
 /// rank, for there the root turns rounding of 1e-16 into 1e-8.
-fn by_eigenvalues(first: &Mat<f64>, second: &Mat<f64>) -> Option<f64> {
+fn by_eigenvalues(first: MatRef<'_, f64>, second: MatRef<'_, f64>, factor: f64) -> Option<f64> {
     let dims = first.nrows();
     let lower = cholesky(first)?;
     let mut half = Mat::<f64>::zeros(dims, dims);
@@ -475,11 +494,11 @@ fn by_eigenvalues(first: &Mat<f64>, second: &Mat<f64>) -> Option<f64> {
         half.as_mut(),
         BlockStructure::Rectangular,
         Accum::Replace,
-        second.as_ref(),
+        second,
         BlockStructure::Rectangular,
         lower.as_ref(),
         BlockStructure::TriangularLower,
-        1.0,
+        factor,
         division(),
     );
     let mut product = Mat::<f64>::zeros(dims, dims);
@@ -491,40 +510,48 @@ fn by_eigenvalues(first: &Mat<f64>, second: &Mat<f64>) -> Option<f64> {
         BlockStructure::TriangularUpper,
         half.as_ref(),
         BlockStructure::Rectangular,
-        1.0,
+        factor,
         division(),
     );
     drop((lower, half));
     let eigenvalues = symmetric_eigenvalues(product, division())?;
     let largest = eigenvalues.last().copied()?;
-    // An eigenvalue is known to about this, its root to this over twice the root.
+    // An eigenvalue is known to about this, so its root to this over twice the root. Roots of noise add
+    // up, the other errors have either sign.
     let error = 4.0 * f64::EPSILON * largest;
-    let (mut sum, mut doubt) = (0.0, 0.0);
+    let (mut sum, mut noise, mut spread) = (0.0, 0.0, 0.0);
     for eigenvalue in eigenvalues {
-        let root = eigenvalue.max(0.0).sqrt();
-        sum += root;
-        doubt += if eigenvalue > error {
-            error / (2.0 * root)
+        sum += eigenvalue.max(0.0).sqrt();
+        if eigenvalue > error {
+            spread += error * error / (4.0 * eigenvalue);
         } else {
-            error.sqrt()
-        };
+            noise += error.sqrt();
+        }
     }
-    (doubt <= ROOT_ROUNDING * sum).then_some(sum)
+    (noise + spread.sqrt() <= ROOT_ROUNDING * sum).then_some(sum)
 }
 
 /// Rows F with F^T F = S.
-fn factor(side: &Side) -> anyhow::Result<Mat<f64>> {
+fn factor(side: &Side<'_>) -> anyhow::Result<Mat<f64>> {
     match &side.spread {
         Spread::Rows(rows) => Ok(rows.clone()),
-        Spread::Covariance(covariance) => match cholesky(covariance) {
-            Some(lower) => Ok(lower.transpose().to_owned()),
-            None => factor_of_deficient(covariance, side.name),
-        },
+        Spread::Covariance(covariance) => {
+            let dims = side.mean.len();
+            let covariance = MatRef::from_column_major_slice(covariance, dims, dims);
+            match cholesky(covariance) {
+                Some(lower) => {
+                    let mut upper = Mat::zeros(dims, dims);
+                    upper.copy_from_triangular_upper(lower.transpose());
+                    Ok(upper)
+                }
+                None => factor_of_deficient(covariance, side.name),
+            }
+        }
     }
 }
 
 /// Eigenvectors times the roots of their eigenvalues, without those that are rounding.
-fn factor_of_deficient(covariance: &Mat<f64>, name: &str) -> anyhow::Result<Mat<f64>> {
+fn factor_of_deficient(covariance: MatRef<'_, f64>, name: &str) -> anyhow::Result<Mat<f64>> {
     let dims = covariance.nrows();
     let mut values = vec![0.0; dims];
     let mut vectors = Mat::<f64>::zeros(dims, dims);
@@ -535,7 +562,7 @@ fn factor_of_deficient(covariance: &Mat<f64>, name: &str) -> anyhow::Result<Mat<
         Default::default(),
     ));
     evd::self_adjoint_evd(
-        covariance.as_ref(),
+        covariance,
         ColMut::from_slice_mut(&mut values).as_diagonal_mut(),
         Some(vectors.as_mut()),
         division(),
@@ -559,6 +586,9 @@ fn factor_of_deficient(covariance: &Mat<f64>, name: &str) -> anyhow::Result<Mat<
 
 fn sum_of_singular_values(matrix: MatRef<'_, f64>) -> anyhow::Result<f64> {
     let (rows, columns) = matrix.shape();
+    if rows == 0 || columns == 0 {
+        return Ok(0.0);
+    }
     let mut values = vec![0.0; rows.min(columns)];
     let mut memory = MemBuffer::new(svd::svd_scratch::<f64>(
         rows,
@@ -586,4 +616,290 @@ fn no_convergence() -> anyhow::Error {
         Kind::Data,
         "the covariances have no decomposition; the features are damaged",
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::samples::{on_one_and_three_threads, sample};
+
+    fn statistics_of(features: &Features) -> Statistics {
+        let mut moments = Moments::new(features.dims());
+        moments.push(features);
+        moments.statistics(Mean::Float64).unwrap()
+    }
+
+    fn value(real: &Features, fake: &Features) -> f64 {
+        exact(real, fake, Mean::Float64).unwrap().value
+    }
+
+    fn assert_near(found: f64, expected: f64, tolerance: f64) {
+        assert!(
+            (found - expected).abs() <= tolerance * expected.abs(),
+            "{found} is not {expected}"
+        );
+    }
+
+    #[test]
+    fn distances_of_full_rank_are_those_of_the_tools() {
+        let (real, fake) = (sample(60, 24, 1), sample(50, 24, 2));
+        let found = exact(&real, &fake, Mean::Float64).unwrap();
+        // pytorch_fid.fid_score.calculate_frechet_distance of the float64 means and numpy.cov
+        assert_near(found.value, 0.186_504_808_177_961_21, 1e-11);
+        assert_eq!(found.route, Route::Eigenvalues);
+        assert_eq!(found.value, found.mean_term + found.trace_term);
+        let stored = from_statistics(&statistics_of(&real), &statistics_of(&fake), Mean::Float64);
+        assert_eq!(stored.unwrap(), found);
+    }
+
+    #[test]
+    fn float32_means_give_the_digits_of_the_tools_that_keep_them() {
+        // torch_fidelity.metric_fid.fid_statistics_to_metric of numpy.mean(x, axis=0), numpy.cov; its
+        // product of the difference with itself is in float32 too.
+        let found = exact(&sample(60, 24, 1), &sample(50, 24, 2), Mean::Float32).unwrap();
+        assert_near(found.value, 0.186_504_823_794_704_23, 2e-8);
+    }
+
+    #[test]
+    fn distances_without_full_rank_are_exact() {
+        // For a, b centred and divided by sqrt(N - 1), in numpy: |ma - mb|^2 + sum(a^2) + sum(b^2)
+        // - 2 sum(svd(a @ b.T)); pytorch-fid prints 1.0557823 for the first.
+        let small = (sample(10, 24, 1), sample(13, 24, 2));
+        assert_near(value(&small.0, &small.1), 1.055_782_390_196_859_5, 1e-12);
+        let mixed = (sample(60, 24, 1), sample(13, 24, 2));
+        assert_near(value(&mixed.0, &mixed.1), 0.549_661_762_371_086_7, 1e-12);
+        assert_near(value(&mixed.1, &mixed.0), 0.549_661_762_371_086_7, 1e-12);
+        for (real, fake) in [small, mixed] {
+            let expected = value(&real, &fake);
+            let (real_stored, fake_stored) = (statistics_of(&real), statistics_of(&fake));
+            for found in [
+                from_statistics(&real_stored, &fake_stored, Mean::Float64).unwrap(),
+                to_statistics(&real_stored, &fake, Mean::Float64).unwrap(),
+            ] {
+                assert_near(found.value, expected, 1e-11);
+                assert_eq!(found.route, Route::SingularValues);
+            }
+        }
+    }
+
+    /// Thousands of real pictures against a few generated ones, in either order, from rows and from
+    /// statistics: against the trace of the root of an explicitly formed product.
+    #[test]
+    fn one_side_of_full_rank_is_enough_for_no_mistake() {
+        for (many, few, dims) in [(200, 20, 24), (90, 31, 64), (400, 12, 130)] {
+            let (large, small) = (sample(many, dims, 1), sample(few, dims, 2));
+            // The small side's rows F have F^T F = S2, so tr (S1 S2)^(1/2) = tr (F S1 F^T)^(1/2).
+            let rows = Side::of_features(&small, Mean::Float64, "fake").unwrap();
+            let Spread::Rows(rows) = rows.spread else {
+                panic!("fewer rows than dimensions");
+            };
+            let statistics = statistics_of(&large);
+            let covariance = MatRef::from_column_major_slice(statistics.covariance(), dims, dims);
+            let inner = &rows * covariance * rows.transpose();
+            let roots = inner
+                .self_adjoint_eigenvalues(faer::Side::Lower)
+                .unwrap()
+                .into_iter()
+                .map(|value| value.max(0.0).sqrt())
+                .sum::<f64>();
+            let other = statistics_of(&small);
+            let trace = |statistics: &Statistics| -> f64 {
+                statistics.covariance().iter().step_by(dims + 1).sum()
+            };
+            let apart: f64 = statistics
+                .mean()
+                .iter()
+                .zip(other.mean())
+                .map(|(a, b)| (a - b) * (a - b))
+                .sum();
+            let expected = apart + trace(&statistics) + trace(&other) - 2.0 * roots;
+            for found in [
+                exact(&large, &small, Mean::Float64),
+                exact(&small, &large, Mean::Float64),
+                from_statistics(&statistics, &other, Mean::Float64),
+                from_statistics(&other, &statistics, Mean::Float64),
+                to_statistics(&statistics, &small, Mean::Float64),
+                to_statistics(&other, &large, Mean::Float64),
+            ] {
+                let found = found.unwrap();
+                assert!(found.trace_term > 0.0, "{found:?}");
+                assert_near(found.value, expected, 1e-6);
+            }
+        }
+    }
+
+    #[test]
+    fn a_nearly_deficient_covariance_takes_the_route_that_loses_nothing() {
+        // Diagonal covariances, whose distance is the sum of (a - b)^2 over the deviations.
+        let diagonal = |deviation: &dyn Fn(usize) -> f64| {
+            let mut covariance = vec![0.0; 40 * 40];
+            for index in 0..40 {
+                covariance[index * 41] = deviation(index).powi(2);
+            }
+            Statistics::new(vec![0.0; 40], covariance).unwrap()
+        };
+        let steep = |index: usize| 10.0_f64.powf(-(index as f64) / 7.0);
+        let (real, fake) = (diagonal(&steep), diagonal(&|index| 1.5 * steep(index)));
+        let found = from_statistics(&real, &fake, Mean::Float64).unwrap();
+        let expected: f64 = (0..40).map(|index| (0.5 * steep(index)).powi(2)).sum();
+        assert_eq!(found.route, Route::SingularValues);
+        assert_near(found.value, expected, 1e-9);
+        // Turned by a dense reflection it is the same.
+        let turned = |statistics: &Statistics| {
+            let given = statistics.covariance();
+            let reflect = |row: usize, column: usize| f64::from(row == column) - 2.0 / 40.0;
+            let mut covariance = vec![0.0; 40 * 40];
+            for row in 0..40 {
+                for column in 0..40 {
+                    covariance[row * 40 + column] = (0..40)
+                        .map(|index| {
+                            reflect(row, index) * given[index * 41] * reflect(index, column)
+                        })
+                        .sum();
+                }
+            }
+            Statistics::new(vec![0.0; 40], covariance).unwrap()
+        };
+        let found = from_statistics(&turned(&real), &turned(&fake), Mean::Float64).unwrap();
+        assert_near(found.value, expected, 1e-6);
+    }
+
+    #[test]
+    fn a_set_is_at_no_distance_from_itself() {
+        for rows in [2, 10, 60] {
+            let set = sample(rows, 24, 1);
+            let found = exact(&set, &set.clone(), Mean::Float64).unwrap();
+            assert_eq!((found.value, found.route), (0.0, Route::Identical));
+            let stored = statistics_of(&set);
+            let found = from_statistics(&stored, &stored.clone(), Mean::Float32).unwrap();
+            assert_eq!((found.value, found.route), (0.0, Route::Identical));
+            let reversed: Vec<f32> = (0..rows)
+                .rev()
+                .flat_map(|row| set.row(row))
+                .copied()
+                .collect();
+            let found = value(&set, &Features::new(24, reversed));
+            assert!((0.0..1e-12).contains(&found), "{found}");
+        }
+    }
+
+    #[test]
+    fn constant_features_have_a_distance() {
+        let constant = |value: f32| Features::new(24, vec![value; 24 * 5]);
+        assert_eq!(value(&constant(0.5), &constant(1.0)), 6.0);
+        let set = sample(60, 24, 1);
+        let found = exact(&set, &constant(0.0), Mean::Float64).unwrap();
+        let stored = statistics_of(&set);
+        let trace: f64 = stored.covariance().iter().step_by(25).sum();
+        assert_near(found.trace_term, trace, 1e-14);
+        let stored = from_statistics(&stored, &statistics_of(&constant(0.0)), Mean::Float64);
+        assert_near(stored.unwrap().trace_term, trace, 1e-14);
+    }
+
+    #[test]
+    fn the_size_of_the_features_only_scales_the_distance() {
+        for rows in [10, 60] {
+            let (real, fake) = (sample(rows, 24, 1), sample(rows, 24, 2));
+            let expected = value(&real, &fake);
+            for exponent in [-100, 110] {
+                let factor = 2.0_f32.powi(exponent);
+                let scaled = |features: &Features| {
+                    let values = features.values().iter().map(|value| value * factor);
+                    Features::new(24, values.collect())
+                };
+                let found = value(&scaled(&real), &scaled(&fake));
+                assert_near(found, expected * 4.0_f64.powi(exponent), 1e-12);
+            }
+        }
+    }
+
+    #[test]
+    fn threads_do_not_matter() {
+        let (real, fake, few) = (sample(300, 200, 1), sample(320, 200, 2), sample(90, 200, 3));
+        let [one, three] = on_one_and_three_threads(|| [value(&real, &fake), value(&real, &few)]);
+        assert_eq!(one, three);
+    }
+
+    #[test]
+    fn unusable_numbers_are_errors_that_name_the_side() {
+        let good = sample(60, 24, 1);
+        let mut values = good.values().to_vec();
+        values[24 * 7 + 3] = f32::NAN;
+        let bad = Features::new(24, values);
+        let error = exact(&good, &bad, Mean::Float64).unwrap_err().to_string();
+        assert!(error.contains("the fake set: row 7"), "{error}");
+        let error = exact(&bad, &good, Mean::Float64).unwrap_err().to_string();
+        assert!(error.contains("the real set: row 7"), "{error}");
+        let error = exact(&good, &sample(1, 24, 1), Mean::Float64)
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("the fake set has 1 pictures"), "{error}");
+        let error = exact(&good, &sample(60, 23, 1), Mean::Float64)
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("24 features") && error.contains("23"),
+            "{error}"
+        );
+
+        let stored = statistics_of(&good);
+        let against = |change: &dyn Fn(&mut Vec<f64>, &mut Vec<f64>)| {
+            let (mut mean, mut covariance) = stored.clone().into_parts();
+            change(&mut mean, &mut covariance);
+            let changed = Statistics::new(mean, covariance).unwrap();
+            from_statistics(&stored, &changed, Mean::Float64)
+                .unwrap_err()
+                .to_string()
+        };
+        let error = against(&|mean, _| mean[3] = f64::INFINITY);
+        assert!(error.contains("the fake set: the mean"), "{error}");
+        let error = against(&|_, covariance| covariance[5] = f64::NAN);
+        assert!(
+            error.contains("the fake set: the covariance holds"),
+            "{error}"
+        );
+        let error = against(&|_, covariance| covariance[5] += 0.1);
+        assert!(error.contains("is not symmetric"), "{error}");
+        let error = against(&|_, covariance| covariance[25] = -0.1);
+        assert!(error.contains("negative eigenvalues"), "{error}");
+        let error =
+            against(&|_, covariance| covariance.iter_mut().for_each(|value| *value *= 1e200));
+        assert!(error.contains("beyond the range"), "{error}");
+    }
+
+    #[test]
+    fn the_extrapolation_is_numpys_line() {
+        // r = numpy.random.RandomState(5); for n in numpy.linspace(20, 200, 5).astype('int32') the exact
+        // distance of sample(300, 24, 1) and sample(200, 24, 2)[r.permutation(200)[:n]];
+        // numpy.polyfit of them over 1 / n
+        let real = sample(300, 24, 1);
+        let fake = sample(200, 24, 2);
+        let settings = Extrapolation {
+            points: 5,
+            smallest: 20,
+            seed: 5,
+        };
+        let found = infinity(&real, &fake, Mean::Float64, settings).unwrap();
+        let expected = [
+            (20, 0.228_944_868_575_563_3),
+            (65, 0.146_685_824_730_414_36),
+            (110, 0.053_080_353_131_715_34),
+            (155, 0.049_714_421_903_740_2),
+            (200, 0.045_314_166_908_914_99),
+        ];
+        for (found, expected) in found.points.iter().zip(&expected) {
+            assert_eq!(found.0, expected.0);
+            assert_near(found.1, expected.1, 1e-10);
+        }
+        assert_near(found.value, 0.034_834_583_933_993_434, 1e-9);
+        assert_near(found.slope, 4.068_175_971_457_754, 1e-9);
+        for (points, smallest) in [(1, 20), (5, 1), (5, 200)] {
+            let settings = Extrapolation {
+                points,
+                smallest,
+                seed: 5,
+            };
+            assert!(infinity(&real, &fake, Mean::Float64, settings).is_err());
+        }
+    }
 }

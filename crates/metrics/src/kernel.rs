@@ -506,3 +506,97 @@ impl NullaryFnOnce for SumOfAll<'_> {
             .sum()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::samples::{on_one_and_three_threads, sample};
+
+    fn settings(subsets: usize, subset_size: usize) -> Settings {
+        Settings {
+            subsets,
+            subset_size,
+            ..Settings::default()
+        }
+    }
+
+    fn assert_near(found: f64, expected: f64) {
+        assert!((found - expected).abs() < 2e-8, "{found} is not {expected}");
+    }
+
+    #[test]
+    fn the_distance_is_that_of_torch_fidelity() {
+        // torch_fidelity.metric_kid.kid_features_to_metric of float64 tensors, kid_subsets=7,
+        // kid_subset_size=20; with float32 tensors it prints 0.0043629.
+        let found = distance(&sample(60, 24, 1), &sample(50, 24, 2), settings(7, 20)).unwrap();
+        assert_near(found.mean, 0.004_363_089_812_250_769);
+        assert_near(found.deviation, 0.020_807_679_288_243_747);
+        // The same of sample(1200, 24, 1) and sample(1100, 24, 2), kid_subsets=3
+        let found = distance(
+            &sample(1200, 24, 1),
+            &sample(1100, 24, 2),
+            settings(3, 1000),
+        );
+        let found = found.unwrap();
+        assert_near(found.mean, 0.000_112_173_002_041_545_3);
+        assert_near(found.deviation, 0.000_285_766_359_722_396_74);
+    }
+
+    #[test]
+    fn the_other_order_is_that_of_clean_fid() {
+        // numpy.random.seed(9); cleanfid.fid.kernel_distance(sample(60, 24, 1), sample(50, 24, 2),
+        // num_subsets=4, max_subset_size=30), in float64
+        let settings = Settings {
+            subsets: 4,
+            subset_size: 30,
+            seed: 9,
+            order: Order::SecondThenFirst,
+        };
+        let found = distance(&sample(60, 24, 1), &sample(50, 24, 2), settings).unwrap();
+        assert_near(found.mean, -0.007_081_604_636_042_372);
+    }
+
+    #[test]
+    fn both_ways_of_summing_give_the_same() {
+        // More rows than a tile of either way has.
+        let (first, second) = (sample(1100, 40, 1), sample(530, 40, 2));
+        let rounds = draw(1100, 530, settings(5, 400));
+        let whole = from_whole(&first, &second, &rounds);
+        let single = one_by_one(&first, &second, &rounds);
+        assert_eq!(whole.len(), 5);
+        for (whole, single) in whole.iter().zip(&single) {
+            assert!((whole - single).abs() < 1e-8, "{whole} is not {single}");
+        }
+        assert!(whole_is_cheaper(1100, 530, settings(100, 400)));
+        assert!(!whole_is_cheaper(1100, 530, settings(2, 400)));
+    }
+
+    #[test]
+    fn threads_do_not_matter() {
+        let (first, second) = (sample(900, 70, 1), sample(800, 70, 2));
+        for settings in [settings(3, 300), settings(40, 700)] {
+            let [one, three] =
+                on_one_and_three_threads(|| distance(&first, &second, settings).unwrap());
+            assert_eq!(one, three);
+        }
+    }
+
+    #[test]
+    fn unfit_sets_are_errors_with_their_numbers() {
+        let error = |first: &Features, second: &Features, settings| {
+            distance(first, second, settings).unwrap_err().to_string()
+        };
+        let (first, second) = (sample(60, 24, 1), sample(50, 24, 2));
+        let found = error(&first, &second, settings(1, 51));
+        assert!(
+            found.contains("51") && found.contains("60 and 50") && found.contains("at most 50")
+        );
+        assert!(error(&first, &second, settings(0, 20)).contains("0 of 20"));
+        assert!(error(&first, &second, settings(3, 1)).contains("3 of 1"));
+        assert!(error(&first, &sample(60, 23, 1), settings(3, 20)).contains("24 and 23"));
+        let mut values = first.values().to_vec();
+        values[30] = f32::INFINITY;
+        let found = error(&Features::new(24, values), &second, settings(20, 40));
+        assert!(found.contains("not finite"), "{found}");
+    }
+}

@@ -21,5 +21,7 @@ pub mod prdc;
 pub mod random;
 pub mod resize;
 mod rows;
+#[cfg(test)]
+mod samples;
 pub mod source;
 pub mod statistics;

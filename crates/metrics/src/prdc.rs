@@ -874,3 +874,260 @@ impl Visitor for BallsOfTile<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::samples::{on_one_and_three_threads, sample};
+
+    fn assert_shares(found: Coverage, expected: [f64; 5]) {
+        let found = [
+            found.precision,
+            found.recall,
+            found.f_score,
+            found.density,
+            found.coverage,
+        ];
+        for (found, expected) in found.iter().zip(expected) {
+            assert!(
+                (found - expected).abs() < 1e-14,
+                "{found:?} is not {expected:?}"
+            );
+        }
+    }
+
+    /// The definitions, word for word.
+    fn by_definition(real: &Features, fake: &Features, settings: Settings) -> [f64; 5] {
+        let square = |left: &[f32], right: &[f32]| {
+            let differences = left
+                .iter()
+                .zip(right)
+                .map(|(left, right)| f64::from(*left) - f64::from(*right));
+            differences
+                .map(|difference| difference * difference)
+                .sum::<f64>()
+        };
+        let radius = |set: &Features, row: usize, neighbours: usize| {
+            let squares = (0..set.rows()).map(|other| square(set.row(row), set.row(other)));
+            smallest(squares.collect(), neighbours + 1)[neighbours]
+        };
+        let [mut precision, mut recall, mut density, mut coverage] = [0.0; 4];
+        let real_radii: Vec<[f64; 2]> = (0..real.rows())
+            .map(|row| {
+                [settings.neighbours, settings.density_neighbours].map(|k| radius(real, row, k))
+            })
+            .collect();
+        let fake_radii: Vec<f64> = (0..fake.rows())
+            .map(|row| radius(fake, row, settings.neighbours))
+            .collect();
+        let mut fake_covered = vec![false; fake.rows()];
+        for (row, radii) in real_radii.iter().enumerate() {
+            let mut met = 0;
+            let mut covered = false;
+            for column in 0..fake.rows() {
+                let square = square(real.row(row), fake.row(column));
+                fake_covered[column] |= square <= radii[0];
+                covered |= square <= fake_radii[column];
+                met += usize::from(square < radii[1]);
+            }
+            recall += f64::from(covered) / real.rows() as f64;
+            coverage += f64::from(met > 0) / real.rows() as f64;
+            density += met as f64 / (settings.density_neighbours * fake.rows()) as f64;
+        }
+        for covered in fake_covered {
+            precision += f64::from(covered) / fake.rows() as f64;
+        }
+        let f_score = 2.0 * precision * recall / (precision + recall).max(1e-5);
+        [precision, recall, f_score, density, coverage]
+    }
+
+    #[test]
+    fn shares_are_those_of_the_tools() {
+        // torch_fidelity.metric_prc.prc_features_to_metric (fake first) of float64 tensors gives the
+        // first three, numpy the other two by the definitions.
+        let (real, fake) = (sample(60, 24, 1), sample(50, 24, 2));
+        let found = coverage(&real, &fake, Settings::default()).unwrap();
+        assert_shares(
+            found,
+            [
+                0.94,
+                0.8,
+                0.864_367_816_091_954,
+                0.98,
+                0.933_333_333_333_333_3,
+            ],
+        );
+        let settings = Settings {
+            neighbours: 5,
+            density_neighbours: 2,
+        };
+        let found = coverage(&real, &fake, settings).unwrap();
+        assert_shares(
+            found,
+            [
+                0.98,
+                0.966_666_666_666_666_7,
+                0.973_287_671_232_876_7,
+                0.91,
+                0.65,
+            ],
+        );
+        let (real, fake) = (sample(600, 24, 1), sample(530, 24, 2));
+        let found = coverage(&real, &fake, Settings::default()).unwrap();
+        let expected = [
+            0.890_566_037_735_849_1,
+            0.905,
+            0.897_725_003_940_524_3,
+            0.933_962_264_150_943_4,
+            0.971_666_666_666_666_7,
+        ];
+        assert_shares(found, expected);
+    }
+
+    /// `rows` copies of a few rows of a sample, each moved by up to `step`.
+    fn crowded(rows: usize, modes: usize, step: f32, stream: u64) -> Features {
+        let centres = sample(modes, 24, 7);
+        let moves = sample(rows, 24, stream);
+        let values = (0..rows * 24).map(|index| {
+            // An offset makes float32 products coarse.
+            8.0 + centres.row(index / 24 % modes)[index % 24] + step * moves.values()[index]
+        });
+        Features::new(24, values.collect())
+    }
+
+    #[test]
+    fn sets_that_float32_cannot_tell_apart_are_still_exact() {
+        for (modes, step) in [
+            (1, 0.0),
+            (3, 0.0),
+            (1, 1e-4),
+            (3, 1e-3),
+            (1, 1e-2),
+            (5, 0.1),
+        ] {
+            let (real, fake) = (crowded(150, modes, step, 1), crowded(130, modes, step, 2));
+            let expected = by_definition(&real, &fake, Settings::default());
+            let found = coverage(&real, &fake, Settings::default()).unwrap();
+            for (found, expected) in [
+                (found.precision, expected[0]),
+                (found.recall, expected[1]),
+                (found.density, expected[3]),
+                (found.coverage, expected[4]),
+            ] {
+                assert!(
+                    (found - expected).abs() < 1e-12,
+                    "{modes} {step}: {found} is not {expected}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn many_rows_at_one_distance_are_told_apart_from_nearer_ones() {
+        // 40 equal rows at the same distance of every other: more than the candidates that are kept.
+        let mut values = sample(20, 24, 1).values().to_vec();
+        values.extend(std::iter::repeat_n(vec![3.0; 24], 40).flatten());
+        let real = Features::new(24, values);
+        let fake = sample(30, 24, 2);
+        let settings = Settings {
+            neighbours: 25,
+            density_neighbours: 30,
+        };
+        let found = coverage(
+            &real,
+            &fake,
+            Settings {
+                neighbours: 25,
+                ..settings
+            },
+        )
+        .unwrap();
+        let expected = by_definition(&real, &fake, settings);
+        for (found, expected) in [
+            (found.precision, expected[0]),
+            (found.recall, expected[1]),
+            (found.density, expected[3]),
+            (found.coverage, expected[4]),
+        ] {
+            assert!(
+                (found - expected).abs() < 1e-12,
+                "{found} is not {expected}"
+            );
+        }
+    }
+
+    #[test]
+    fn lower_bounds_are_below_the_distances_and_close() {
+        let features = crowded(40, 3, 0.1, 1);
+        let set = Set::of(&features);
+        let block = set.block(0);
+        let mut products = Vec::new();
+        block.multiply(&block, &mut products);
+        let mut wide_products = Vec::new();
+        multiply_wide(
+            &wide(block.values),
+            &wide(block.values),
+            24,
+            &mut wide_products,
+        );
+        for row in 0..40 {
+            for column in 0..40 {
+                let exact = set.exact(row, &set, column);
+                let place = column * 40 + row;
+                let low = (set.low[row] + set.low[column]) - 2.0 * products[place];
+                let bounds = set.bounds(row, &set, column, low);
+                assert!(bounds.low <= exact && exact <= bounds.high);
+                assert!(bounds.high - bounds.low < 0.1);
+                let close = set.close_bounds(row, &set, column, wide_products[place]);
+                assert!(close.low <= exact && exact <= close.high);
+                assert!(close.high - close.low < 1e-10);
+            }
+        }
+    }
+
+    #[test]
+    fn a_set_covers_itself() {
+        let set = sample(80, 24, 1);
+        let found = coverage(&set, &set, Settings::default()).unwrap();
+        assert_eq!(
+            (found.precision, found.recall, found.f_score),
+            (1.0, 1.0, 1.0)
+        );
+        // Each ball holds its own centre and four of its five neighbours, for the fifth is on its surface.
+        assert_eq!((found.density, found.coverage), (1.0, 1.0));
+    }
+
+    #[test]
+    fn threads_do_not_matter() {
+        let (real, fake) = (crowded(1100, 7, 0.1, 1), crowded(600, 7, 0.1, 2));
+        let [one, three] =
+            on_one_and_three_threads(|| coverage(&real, &fake, Settings::default()).unwrap());
+        assert_eq!(one, three);
+    }
+
+    #[test]
+    fn unfit_sets_are_errors_with_their_numbers() {
+        let error = |real: &Features, fake: &Features| {
+            coverage(real, fake, Settings::default())
+                .unwrap_err()
+                .to_string()
+        };
+        let set = sample(60, 24, 1);
+        assert!(error(&sample(5, 24, 1), &set).contains("the real set has 5 pictures"));
+        assert!(error(&set, &sample(3, 24, 1)).contains("the fake set has 3 pictures"));
+        assert!(coverage(&sample(6, 24, 1), &sample(4, 24, 1), Settings::default()).is_ok());
+        assert!(error(&set, &sample(60, 23, 1)).contains("24 features"));
+        let mut values = set.values().to_vec();
+        values[24 * 9] = f32::NAN;
+        let found = error(&set, &Features::new(24, values));
+        assert!(
+            found.contains("the fake set: row 9") && found.contains("NaN"),
+            "{found}"
+        );
+        let none = Settings {
+            neighbours: 0,
+            density_neighbours: 5,
+        };
+        assert!(coverage(&set, &set, none).is_err());
+    }
+}

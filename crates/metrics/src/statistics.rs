@@ -59,6 +59,11 @@ impl Statistics {
         Ok(Self { mean, covariance })
     }
 
+    /// The mean and the covariance.
+    pub fn into_parts(self) -> (Vec<f64>, Vec<f64>) {
+        (self.mean, self.covariance)
+    }
+
     /// How many numbers a row of the features had.
     pub fn dims(&self) -> usize {
         self.mean.len()
@@ -434,5 +439,167 @@ pub(crate) fn column_means(features: &Features, mean: Mean) -> Vec<f64> {
                 .map(|sum| f64::from((f64::from(*sum) / count) as f32))
                 .collect()
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::samples::{on_one_and_three_threads, sample};
+
+    fn moments_of(features: &Features) -> Moments {
+        let mut moments = Moments::new(features.dims());
+        moments.push(features);
+        moments
+    }
+
+    fn rows(features: &Features, start: usize, end: usize) -> Features {
+        let dims = features.dims();
+        Features::new(dims, features.values()[start * dims..end * dims].to_vec())
+    }
+
+    fn assert_near(found: &[f64], expected: &[f64], tolerance: f64) {
+        assert_eq!(found.len(), expected.len());
+        for (found, expected) in found.iter().zip(expected) {
+            assert!(
+                (found - expected).abs() <= tolerance * expected.abs(),
+                "{found} is not {expected}"
+            );
+        }
+    }
+
+    #[test]
+    fn mean_and_covariance_are_numpys() {
+        // x = sample(5, 3, 1); numpy.mean(x, axis=0, dtype='f8'); numpy.cov(x, rowvar=False)
+        let moments = moments_of(&sample(5, 3, 1));
+        let mean = [
+            0.232_165_005_803_108_23,
+            0.523_834_986_984_729_7,
+            0.634_204_125_404_357_9,
+        ];
+        let covariance = [
+            [
+                0.033_138_014_462_984_3,
+                0.061_452_818_274_115_965,
+                0.021_235_528_328_531_17,
+            ],
+            [
+                0.061_452_818_274_115_965,
+                0.147_592_641_807_219_82,
+                0.080_568_914_614_937_05,
+            ],
+            [
+                0.021_235_528_328_531_17,
+                0.080_568_914_614_937_05,
+                0.130_205_139_442_091_06,
+            ],
+        ];
+        assert_eq!(moments.count(), 5);
+        assert_near(&moments.mean(), &mean, 1e-15);
+        let found = moments.covariance().unwrap();
+        assert_near(&found, covariance.as_flattened(), 1e-14);
+    }
+
+    #[test]
+    fn a_float32_mean_is_numpys_to_the_digit() {
+        // x = sample(1000, 2, 1); numpy.mean(x, axis=0); numpy.mean(x.astype('f8'), axis=0)
+        let features = sample(1000, 2, 1);
+        let float32 = [0.290_381_193_161_010_74, 0.510_507_822_036_743_2];
+        let float64 = [0.290_381_364_971_399_3, 0.510_507_867_753_505_8];
+        assert_eq!(moments_of(&features).float32_mean(), float32);
+        assert_eq!(column_means(&features, Mean::Float32), float32);
+        assert_near(&moments_of(&features).mean(), &float64, 1e-15);
+        assert_near(&column_means(&features, Mean::Float64), &float64, 1e-15);
+    }
+
+    #[test]
+    fn portions_and_threads_do_not_matter() {
+        let features = sample(700, 300, 3);
+        let whole = moments_of(&features).statistics(Mean::Float32).unwrap();
+        let by_portions = || {
+            let mut moments = Moments::new(300);
+            let mut start = 0;
+            for count in [1, 37, 0, 217, 255, 3, 187] {
+                moments.push(&rows(&features, start, start + count));
+                // Looking at a part must not change the rest.
+                assert_eq!(moments.mean().len(), 300);
+                start += count;
+            }
+            assert_eq!(moments.count(), 700);
+            moments.statistics(Mean::Float32).unwrap()
+        };
+        for statistics in on_one_and_three_threads(by_portions) {
+            assert!(statistics == whole);
+        }
+    }
+
+    #[test]
+    fn a_large_offset_does_not_drown_the_covariance() {
+        let dims = 5;
+        let shifted = |offset: f32| {
+            let values = sample(900, dims, 4).values().to_vec();
+            // Multiples of 2^-10, which stay exact beside 4096.
+            let values = values
+                .iter()
+                .map(|value| (value * 1024.0).round() / 1024.0 + offset);
+            moments_of(&Features::new(dims, values.collect()))
+                .covariance()
+                .unwrap()
+        };
+        let plain = shifted(0.0);
+        for (found, expected) in shifted(4096.0).iter().zip(&plain) {
+            assert!(
+                (found - expected).abs() < 1e-12,
+                "{found} is not {expected}"
+            );
+        }
+    }
+
+    #[test]
+    fn merged_moments_are_those_of_all_rows() {
+        let features = sample(700, 270, 5);
+        let whole = moments_of(&features);
+        let mut merged = moments_of(&rows(&features, 0, 300));
+        merged.merge(moments_of(&rows(&features, 300, 301)));
+        merged.merge(Moments::new(270));
+        merged.merge(moments_of(&rows(&features, 301, 700)));
+        assert_eq!(merged.count(), 700);
+        assert_near(&merged.mean(), &whole.mean(), 1e-13);
+        let (found, expected) = (merged.covariance().unwrap(), whole.covariance().unwrap());
+        for (found, expected) in found.iter().zip(&expected) {
+            assert!(
+                (found - expected).abs() < 1e-15,
+                "{found} is not {expected}"
+            );
+        }
+        let mut empty = Moments::new(270);
+        empty.merge(whole.clone());
+        assert_eq!(empty.covariance().unwrap(), expected);
+    }
+
+    #[test]
+    fn a_covariance_is_symmetric_to_the_digit() {
+        let covariance = moments_of(&sample(40, 258, 6)).covariance().unwrap();
+        for row in 0..258 {
+            for column in 0..row {
+                assert_eq!(
+                    covariance[row * 258 + column],
+                    covariance[column * 258 + row]
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn too_few_rows_and_unfit_shapes_are_errors() {
+        let error = moments_of(&sample(1, 4, 1)).covariance().unwrap_err();
+        assert!(
+            error
+                .to_string()
+                .contains("at least 2 pictures, here are 1")
+        );
+        let error = Statistics::new(vec![0.0; 3], vec![0.0; 8]).unwrap_err();
+        assert!(error.to_string().contains("3 x 3"));
+        assert!(Statistics::new(Vec::new(), Vec::new()).is_err());
     }
 }

@@ -1,6 +1,6 @@
 //! `compare`: every measure of several sides on one reference, in one pass over each picture, with a page.
 
-use crate::fid::distance;
+use crate::fid::{check_origin, distance};
 use crate::pixels::thumbnail;
 use crate::scores::{finish, score};
 use crate::session::{Keep, Measured, NetworkArguments, Session, SideArguments};
@@ -59,6 +59,9 @@ impl CompareCommand {
     pub fn run(&self) -> Result<()> {
         let mut session = Session::new(&self.network, Default::default());
         let (real, fakes) = session.sides(&self.sides)?;
+        for fake in &fakes {
+            check_origin(&mut session, &real, fake, FeatureLayer::D2048)?;
+        }
         let real_strip = strip(&real)?;
         let real_listed = real.listed.clone();
         let real = session.measure(real, &LAYERS, Keep::Rows)?;
@@ -69,7 +72,7 @@ impl CompareCommand {
                 .compression(real_listed.as_ref(), fake.listed.as_ref());
             let strip = strip(&fake)?;
             let fake = session.measure(fake, &LAYERS, Keep::Rows)?;
-            let values = self.values(&mut session, &real, &fake)?;
+            let values = self.values(&session, &real, &fake)?;
             rows.push(Row {
                 count: fake.count().unwrap_or(0),
                 name: fake.name,
@@ -101,14 +104,13 @@ impl CompareCommand {
         Ok(())
     }
 
-    fn values(
-        &self,
-        session: &mut Session,
-        real: &Measured,
-        fake: &Measured,
-    ) -> Result<Vec<Value>> {
-        let fid = distance(session, real, fake, FeatureLayer::D2048)?.value;
-        let mut values = vec![("frechet_inception_distance", "FID", Some(fid))];
+    fn values(&self, session: &Session, real: &Measured, fake: &Measured) -> Result<Vec<Value>> {
+        let is_enough = |side: &Measured| side.count().is_none_or(|count| count >= 2);
+        let fid = match is_enough(real) && is_enough(fake) {
+            true => Some(distance(session, real, fake)?.value),
+            false => None,
+        };
+        let mut values = vec![("frechet_inception_distance", "FID", fid)];
         let both = real.rows.as_ref().zip(fake.rows.as_ref());
         let (mut kid, mut inception, mut shares) = ([None; 2], [None; 2], [None; 5]);
         if let Some(fake) = &fake.rows {

@@ -1,7 +1,7 @@
 //! `fid`, and the statistics that it works on: `stats`.
 
 use crate::session::{FileArguments, Keep, Measured, NetworkArguments, Session, SideArguments};
-use crate::sides::{Role, Side};
+use crate::sides::{Content, Role, Side};
 use crate::table::{Table, digits};
 use anyhow::Result;
 use clap::ValueEnum;
@@ -69,6 +69,9 @@ impl FidCommand {
         let mut session = Session::new(&self.network, Default::default());
         let (real, fakes) = session.sides(&self.sides)?;
         let layer = self.dims.layer();
+        for fake in &fakes {
+            check_origin(&mut session, &real, fake, layer)?;
+        }
         let real_listed = real.listed.clone();
         let real = session.measure(real, &[layer], Keep::RowsOrMoments)?;
         let mut found = Vec::new();
@@ -77,9 +80,15 @@ impl FidCommand {
                 .recipe
                 .compression(real_listed.as_ref(), fake.listed.as_ref());
             let fake = session.measure(fake, &[layer], Keep::RowsOrMoments)?;
-            let distance = distance(&mut session, &real, &fake, layer)?;
+            let distance = distance(&session, &real, &fake)?;
             let beside = Beside::of(&real, &fake, session.compat.mean_precision(), self.seed)?;
             found.push((fake.name, distance, beside));
+        }
+        if found.iter().any(|(_, _, beside)| beside.infinity.is_some()) {
+            session.recipe.line(
+                "at infinite N: a line through the distances of 15 subsets over 1 / N (Chong and Forsyth 2020); noise \
+                 may take it below zero",
+            );
         }
         session.recipe.put("seed", self.seed);
         session.recipe.put("feature_layer_fid", layer.name());
@@ -150,7 +159,8 @@ impl Beside {
         let kernel = kernel::distance(&fake[0], &real[0], settings)?;
         // A line through the distances of subsets needs subsets of clearly different sizes.
         let count = fake[0].rows();
-        let infinity = if count >= 64 {
+        // Equal sets have no bias to take off.
+        let infinity = if count >= 64 && real[0] != fake[0] {
             let settings = Extrapolation {
                 points: 15,
                 smallest: (count / 10).max(16),
@@ -177,19 +187,19 @@ impl Beside {
 ///
 /// # Errors
 /// [`Kind::Usage`] for statistics of different origin.
-pub fn distance(
-    session: &mut Session,
-    real: &Measured,
-    fake: &Measured,
-    layer: FeatureLayer,
-) -> Result<Distance> {
-    check_origin(session, real, fake, layer)?;
+pub fn distance(session: &Session, real: &Measured, fake: &Measured) -> Result<Distance> {
     let mean = session.compat.mean_precision();
-    match (&real.rows, &fake.rows) {
+    let found = match (&real.rows, &fake.rows) {
         (Some(real), Some(fake)) => exact(&real[0], &fake[0], mean),
         (None, Some(fake)) => to_statistics(&statistics(real, mean)?, &fake[0], mean),
         _ => from_statistics(&statistics(real, mean)?, &statistics(fake, mean)?, mean),
-    }
+    };
+    found.map_err(|error| {
+        failure(
+            Kind::Data,
+            format!("{} (real) and {} (fake): {error:#}", real.name, fake.name),
+        )
+    })
 }
 
 /// Mean and covariance of the first layer.
@@ -206,21 +216,23 @@ fn statistics(side: &Measured, mean: Mean) -> Result<Statistics> {
     moments.statistics(mean)
 }
 
-/// Refuses statistics that were made in different ways.
-fn check_origin(
+/// Refuses statistics that were made in different ways, before a network runs over anything.
+///
+/// # Errors
+/// [`Kind::Usage`] that names both sides and what differs.
+pub fn check_origin(
     session: &mut Session,
-    real: &Measured,
-    fake: &Measured,
+    real: &Side,
+    fake: &Side,
     layer: FeatureLayer,
 ) -> Result<()> {
-    let origin = |side: &Measured| side.statistics.as_ref().map(|file| file.provenance.clone());
-    let (ours, theirs) = match (origin(real), origin(fake)) {
-        (None, None) => return Ok(()),
-        (Some(one), Some(other)) => (one, other),
-        (Some(one), None) | (None, Some(one)) => (one, Some(session.provenance(layer)?)),
+    let file = |side: &'_ Side| match &side.content {
+        Content::Statistics(file) => Some(file.clone()),
+        Content::Pictures(_) => None,
     };
-    for side in [real, fake] {
-        if let Some(file) = &side.statistics
+    let files = [file(real), file(fake)];
+    for (side, file) in [real, fake].into_iter().zip(&files) {
+        if let Some(file) = file
             && file.mean.len() != layer.dims()
         {
             return Err(failure(
@@ -234,6 +246,11 @@ fn check_origin(
             ));
         }
     }
+    let (ours, theirs) = match files {
+        [None, None] => return Ok(()),
+        [Some(one), Some(other)] => (one.provenance, other.provenance),
+        [Some(one), None] | [None, Some(one)] => (one.provenance, Some(session.provenance(layer)?)),
+    };
     if let (Some(ours), Some(theirs)) = (ours, theirs)
         && let Some(difference) = ours.difference(&theirs)
     {

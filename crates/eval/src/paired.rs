@@ -2,10 +2,11 @@
 
 use crate::session::FileArguments;
 use crate::sides::{Role, Side};
-use crate::table::{Table, digits};
+use crate::table::{Table, digits, finite};
 use anyhow::Result;
 use clap::ValueEnum;
 use gan_core::command::print;
+use gan_core::console::{Console, Voice};
 use gan_core::failure::{Kind, failure};
 use metrics::paired::{Colour, Pair, Picture, Rule, SquaredError, View};
 use metrics::source::Source;
@@ -97,13 +98,17 @@ impl PairedCommand {
     /// # Errors
     /// [`Kind::Data`] for pictures without a partner, of another size, or unreadable.
     pub fn run(&self, measure: Measure) -> Result<()> {
-        let open =
-            |place: &PathBuf| Side::open(place, Role::Real, self.files.choice(Default::default()));
-        let real = open(&self.real)?;
+        let choice = self.files.choice(Default::default());
+        let real = Side::open(&self.real, Role::Real, choice)?;
         let mut table = Table::new(["", measure.name(), "deviation", "of all pixels", "pairs"]);
         let mut rows = Vec::new();
         for place in &self.fake {
-            let fake = open(place)?;
+            let fake = Side::open(place, Role::Fake, choice)?;
+            for side in [&real, &fake] {
+                for line in side.listed.iter().flat_map(|listed| &listed.remarks) {
+                    Console::new(Voice::Normal).warn(&format!("{}: {line}", side.name));
+                }
+            }
             let pairs = partners(&real, &fake)?;
             let found = self.compare(measure, &real, &fake, &pairs)?;
             let values: Vec<f64> = found.iter().map(|each| each.value).collect();
@@ -194,7 +199,10 @@ impl PairedCommand {
         fake: &Side,
         pairs: &[(usize, usize)],
     ) -> Result<Vec<Compared>> {
-        let (real, fake) = (real.pictures("psnr")?, fake.pictures("psnr")?);
+        let (real, fake) = (
+            real.pictures("a comparison in pairs")?,
+            fake.pictures("a comparison in pairs")?,
+        );
         let view = View {
             data_range: 255.0,
             colour: match self.channels {
@@ -238,7 +246,26 @@ impl PairedCommand {
                 )
             })
         };
-        metrics::parallel::map(pairs, &one).into_iter().collect()
+        let mut found = Vec::new();
+        let mut problems = Vec::new();
+        for result in metrics::parallel::map(pairs, &one) {
+            match result {
+                Ok(compared) => found.push(compared),
+                Err(error) => problems.push(format!("{error:#}")),
+            }
+        }
+        match problems.is_empty() {
+            true => Ok(found),
+            false => Err(failure(
+                Kind::Data,
+                format!(
+                    "{} of {} pairs cannot be compared:\n  {}",
+                    problems.len(),
+                    pairs.len(),
+                    problems[..problems.len().min(20)].join("\n  ")
+                ),
+            )),
+        }
     }
 }
 
@@ -249,24 +276,18 @@ struct Compared {
     peak: f64,
 }
 
-/// JSON has no infinity; identical pictures have it.
-fn finite(value: f64) -> Value {
-    if value.is_finite() {
-        value.into()
-    } else {
-        value.to_string().into()
-    }
-}
-
 /// Planes of interleaved RGB.
-fn planes(pixels: &[u8]) -> Vec<u8> {
+pub fn planes(pixels: &[u8]) -> Vec<u8> {
     let channel = |channel: usize| pixels.iter().skip(channel).step_by(3).copied();
     (0..3).flat_map(channel).collect()
 }
 
 /// The pictures of both sides that bear the same name.
 fn partners(real: &Side, fake: &Side) -> Result<Vec<(usize, usize)>> {
-    let (real_source, fake_source) = (real.pictures("psnr")?, fake.pictures("psnr")?);
+    let (real_source, fake_source) = (
+        real.pictures("a comparison in pairs")?,
+        fake.pictures("a comparison in pairs")?,
+    );
     let (Source::Files(real_files), Source::Files(fake_files)) = (real_source, fake_source) else {
         return Err(failure(
             Kind::Usage,

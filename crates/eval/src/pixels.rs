@@ -1,16 +1,16 @@
 //! Measures on pixels: `parzen`, `divergence`, `nn`.
 
-use crate::scores::finish;
+use crate::paired::planes;
+use crate::scores::{finish, need_pictures};
 use crate::session::{FileArguments, Keep, NetworkArguments, Session, SideArguments};
 use crate::sides::{Content, Role, Side};
-use crate::table::{Table, digits};
+use crate::table::{Table, digits, finite};
 use anyhow::Result;
 use clap::ValueEnum;
 use gan_core::command::{print, save_picture};
 use gan_core::failure::{Kind, failure};
 use gan_core::{idx, picture};
 use image::RgbImage;
-use metrics::decode::Picture;
 use metrics::divergence::{
     Divergences, HistogramOf, Logarithm, divergences, label_histogram, pixel_histogram,
 };
@@ -279,7 +279,14 @@ impl DivergenceCommand {
     /// As each step says.
     pub fn run(&self) -> Result<()> {
         let mut session = Session::new(&self.network, Default::default());
+        if !(2..=65_536).contains(&self.bins) {
+            return Err(failure(Kind::Usage, "--bins must be 2 to 65536"));
+        }
+        if self.of != Of::Labels {
+            session.without_network()?;
+        }
         let (real, fakes) = session.sides(&self.sides)?;
+        need_pictures(&real, &fakes, "a histogram")?;
         let real = self.histograms(&mut session, real)?.1;
         let mut table = Table::new([
             "",
@@ -301,8 +308,8 @@ impl DivergenceCommand {
                 rows.push(json!({
                     "fake": name,
                     "histogram": what,
-                    "kl_real_fake": text_if_infinite(found.first_to_second),
-                    "kl_fake_real": text_if_infinite(found.second_to_first),
+                    "kl_real_fake": finite(found.first_to_second),
+                    "kl_fake_real": finite(found.second_to_first),
                     "js_divergence": found.jensen_shannon,
                     "js_distance": found.jensen_shannon_distance,
                 }));
@@ -352,13 +359,12 @@ impl DivergenceCommand {
         let indices: Vec<usize> = (0..source.len()).collect();
         let counted = parallel::map(&indices, &|index| -> Result<Vec<Vec<f64>>> {
             let picture = source.picture(*index)?;
-            let planes = planes(&picture);
+            let planes = planes(&picture.pixels);
             let view = paired::Picture::bytes(3, picture.height, picture.width, &planes);
             pixel_histogram(&[view], self.bins, of, 255.0)
         });
         let mut sums: Vec<Vec<f64>> = Vec::new();
-        for counts in counted {
-            let counts = counts?;
+        for (_, counts) in session.readable(&side, counted)? {
             if sums.is_empty() {
                 sums = counts;
                 continue;
@@ -367,29 +373,12 @@ impl DivergenceCommand {
                 *sum += count;
             }
         }
-        session
-            .recipe
-            .line(format!("{name}  {} pictures", source.len()));
         let names: &[&'static str] = match self.of {
             Of::Luma => &["luma"],
             _ => &["red", "green", "blue"],
         };
         Ok((name, names.iter().copied().zip(sums).collect()))
     }
-}
-
-fn text_if_infinite(value: f64) -> serde_json::Value {
-    if value.is_finite() {
-        value.into()
-    } else {
-        value.to_string().into()
-    }
-}
-
-/// Planes of interleaved RGB.
-fn planes(picture: &Picture) -> Vec<u8> {
-    let channel = |channel: usize| picture.pixels.iter().skip(channel).step_by(3).copied();
-    (0..3).flat_map(channel).collect()
 }
 
 /// Where distances are measured.
@@ -441,20 +430,26 @@ impl NearestCommand {
             return Err(failure(Kind::Usage, "nn takes one --fake at a time"));
         }
         let fake = fakes.remove(0);
-        let (real_source, fake_source) =
-            (real.pictures("nn")?.clone(), fake.pictures("nn")?.clone());
         let fake_name = fake.name.clone();
-        let [training, samples] = match self.space {
-            Space::Pixels => [self.small(&real_source)?, self.small(&fake_source)?],
+        let [real_source, fake_source] =
+            [real.pictures("nn")?.clone(), fake.pictures("nn")?.clone()];
+        let [(training, training_numbers), (samples, sample_numbers)] = match self.space {
+            Space::Pixels => {
+                session.without_network()?;
+                [
+                    self.small(&mut session, &real)?,
+                    self.small(&mut session, &fake)?,
+                ]
+            }
             Space::Inception => {
-                let mut rows = Vec::new();
-                for side in [real, fake] {
+                let mut of = |side: Side| -> Result<(Features, Vec<usize>)> {
                     let measured = session.measure(side, &[FeatureLayer::D2048], Keep::Rows)?;
-                    rows.push(measured.rows(0, "nn")?.clone());
-                }
-                let samples = rows.pop().unwrap_or_else(|| Features::empty(2048));
-                let training = rows.pop().unwrap_or_else(|| Features::empty(2048));
-                [training, samples]
+                    let rows = measured.rows(0, "nn")?.clone();
+                    let seen = &measured.seen;
+                    let numbers = (0..rows.rows()).map(|row| seen.source_index(row)).collect();
+                    Ok((rows, numbers))
+                };
+                [of(real)?, of(fake)?]
             }
         };
         let found = memorisation(&samples, &training, self.threshold)?;
@@ -464,13 +459,13 @@ impl NearestCommand {
         for first in (0..shown).step_by(columns) {
             let some = first..(first + columns).min(shown);
             for index in some.clone() {
-                cells.push(thumbnail(&fake_source, index)?);
+                cells.push(thumbnail(&fake_source, sample_numbers[index])?);
             }
             // A last row that is not full is filled, so that the partners stand below their samples.
             cells.extend((some.len()..columns).map(|_| RgbImage::new(SHOWN as u32, SHOWN as u32)));
             for index in some.clone() {
                 let nearest = found.pictures[index].nearest.index;
-                cells.push(thumbnail(&real_source, nearest)?);
+                cells.push(thumbnail(&real_source, training_numbers[nearest])?);
             }
             cells.extend((some.len()..columns).map(|_| RgbImage::new(SHOWN as u32, SHOWN as u32)));
         }
@@ -503,8 +498,9 @@ impl NearestCommand {
             "copies": found.copies,
             "replicas": found.replicas,
             "picture": self.output.display().to_string(),
-            "nearest": found.pictures.iter().map(|one| json!({
-                "index": one.nearest.index,
+            "nearest": found.pictures.iter().enumerate().map(|(sample, one)| json!({
+                "sample": fake_source.name(sample_numbers[sample]),
+                "nearest": real_source.name(training_numbers[one.nearest.index]),
                 "distance": one.nearest.distance,
                 "ratio": one.ratio(),
             })).collect::<Vec<_>>(),
@@ -513,22 +509,27 @@ impl NearestCommand {
         Ok(())
     }
 
-    /// Pixels in [0, 1] of small copies, one row a picture.
-    fn small(&self, source: &Source) -> Result<Features> {
-        let side = usize::from(self.size);
+    /// Pixels in [0, 1] of small copies, one row a picture, with each one's number in the source.
+    fn small(&self, session: &mut Session, side: &Side) -> Result<(Features, Vec<usize>)> {
+        let width = usize::from(self.size);
+        let source = side.pictures("nn")?;
         let indices: Vec<usize> = (0..source.len()).collect();
         let chunks: Vec<&[usize]> = indices.chunks(64).collect();
-        let rows = parallel::map(&chunks, &|chunk| -> Result<Vec<f32>> {
-            let mut resizer = Resizer::new(Resize::TorchAntialias, side, side);
-            let mut values = Vec::new();
-            for index in *chunk {
+        let rows = parallel::map(&chunks, &|chunk| -> Vec<Result<Vec<f32>>> {
+            let mut resizer = Resizer::new(Resize::TorchAntialias, width, width);
+            let mut small = |index: &usize| -> Result<Vec<f32>> {
                 let small = resizer.resized(&source.picture(*index)?);
-                values.extend(small.pixels.iter().map(|byte| f32::from(*byte) / 255.0));
-            }
-            Ok(values)
+                Ok(small
+                    .pixels
+                    .iter()
+                    .map(|byte| f32::from(*byte) / 255.0)
+                    .collect())
+            };
+            chunk.iter().map(&mut small).collect()
         });
-        let values = rows.into_iter().collect::<Result<Vec<_>>>()?.concat();
-        Ok(Features::new(3 * side * side, values))
+        let rows = session.readable(side, rows.into_iter().flatten().collect())?;
+        let (numbers, rows): (Vec<usize>, Vec<Vec<f32>>) = rows.into_iter().unzip();
+        Ok((Features::new(3 * width * width, rows.concat()), numbers))
     }
 }
 

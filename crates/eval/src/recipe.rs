@@ -12,7 +12,8 @@ pub const FEW: u64 = 2048;
 /// How a number was made.
 #[derive(Debug)]
 pub struct Recipe {
-    compat: Compat,
+    /// The rules of the network's pictures; none where no network is run.
+    compat: Option<Compat>,
     lines: Vec<String>,
     warnings: Vec<String>,
     json: Map<String, Value>,
@@ -22,7 +23,7 @@ impl Recipe {
     /// A recipe by the rules of a tool.
     pub fn new(compat: Compat) -> Self {
         let mut recipe = Self {
-            compat,
+            compat: Some(compat),
             lines: Vec::new(),
             warnings: Vec::new(),
             json: Map::new(),
@@ -30,6 +31,34 @@ impl Recipe {
         recipe.put("compat", compat.word());
         recipe.put("resize", compat.resize().name());
         recipe
+    }
+
+    /// No network is run: its rules mean nothing.
+    pub fn without_network(&mut self) {
+        self.compat = None;
+        self.json.remove("compat");
+        self.json.remove("resize");
+    }
+
+    /// Notes a side whose pixels are compared.
+    pub fn pixels(
+        &mut self,
+        name: &str,
+        listed: Option<&Listed>,
+        used: usize,
+        unreadable: &[String],
+    ) {
+        let types = listed.map_or_else(String::new, |listed| format!(", {}", listed.endings));
+        self.line(format!("{name}  {used} pictures{types}"));
+        for line in listed.iter().flat_map(|listed| &listed.remarks) {
+            self.warn(format!("{name}: {line}"));
+        }
+        if let Some(first) = unreadable.first() {
+            self.warn(format!(
+                "{name}: {} pictures could not be read and were left out, the first: {first}",
+                unreadable.len()
+            ));
+        }
     }
 
     /// Notes a value for `--json`.
@@ -195,11 +224,10 @@ impl Recipe {
 
     /// The recipe as text, under the numbers.
     pub fn text(&self) -> String {
-        let mut text = format!(
-            "rules    {}, {}\n",
-            self.compat.tool(),
-            self.compat.resize().name()
-        );
+        let mut text = match self.compat {
+            Some(compat) => format!("rules    {}, {}\n", compat.tool(), compat.resize().name()),
+            None => String::new(),
+        };
         for line in &self.lines {
             text.push_str(line);
             text.push('\n');

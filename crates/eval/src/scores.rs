@@ -1,6 +1,7 @@
 //! Measures on network features: `is`, `mode-score`, `kid`, `prdc`.
 
-use crate::session::{Keep, NetworkArguments, Session, SideArguments};
+use crate::session::{FakeArguments, Keep, NetworkArguments, Session, SideArguments};
+use crate::sides::Side;
 use crate::table::{Table, digits};
 use anyhow::Result;
 use clap::ValueEnum;
@@ -21,7 +22,7 @@ use serde_json::json;
 #[derive(Debug, Clone, clap::Args)]
 pub struct InceptionScoreCommand {
     #[command(flatten)]
-    sides: SideArguments,
+    judged: FakeArguments,
     #[command(flatten)]
     network: NetworkArguments,
     /// Parts whose scores are averaged.
@@ -67,7 +68,7 @@ impl InceptionScoreCommand {
         let shuffle = (!self.no_shuffle).then_some(self.seed);
         let mut table = Table::new(["", "Inception Score", "deviation"]);
         let mut rows = Vec::new();
-        for fake in session.fakes(&self.sides)? {
+        for fake in session.fakes(&self.judged)? {
             let fake = session.measure(fake, &[FeatureLayer::Logits], Keep::Rows)?;
             let logits = fake.rows(0, "the Inception Score")?;
             let found = score(logits, session.compat, self.splits, shuffle)?;
@@ -93,6 +94,15 @@ impl InceptionScoreCommand {
         finish(&session, &table, rows);
         Ok(())
     }
+}
+
+/// Refuses statistics on either side before a network has run over the other.
+///
+/// # Errors
+/// As [`Side::pictures`].
+pub fn need_pictures(real: &Side, fakes: &[Side], why: &str) -> Result<()> {
+    let mut sides = std::iter::once(real).chain(fakes);
+    sides.try_for_each(|side| side.pictures(why).map(drop))
 }
 
 /// Prints numbers and recipe, as text or as JSON.
@@ -136,6 +146,7 @@ impl ModeScoreCommand {
     pub fn run(&self) -> Result<()> {
         let mut session = Session::new(&self.network, Compat::TorchFidelity);
         let (real, fakes) = session.sides(&self.sides)?;
+        need_pictures(&real, &fakes, "the Mode Score")?;
         let real = session.measure(real, &[FeatureLayer::Logits], Keep::Rows)?;
         let labels = label_distribution(real.rows(0, "the Mode Score")?)?;
         let variant = match self.variant {
@@ -182,14 +193,15 @@ impl KidCommand {
     /// # Errors
     /// As each step says.
     pub fn run(&self) -> Result<()> {
-        if self.subsets == 0 || self.subset_size < 2 {
+        if !(1..=100_000).contains(&self.subsets) || self.subset_size < 2 {
             return Err(failure(
                 Kind::Usage,
-                "--subsets must be at least 1 and --subset-size at least 2",
+                "--subsets must be 1 to 100000 and --subset-size at least 2",
             ));
         }
         let mut session = Session::new(&self.network, Compat::TorchFidelity);
         let (real, fakes) = session.sides(&self.sides)?;
+        need_pictures(&real, &fakes, "KID")?;
         let real = session.measure(real, &[FeatureLayer::D2048], Keep::Rows)?;
         let mut table = Table::new(["", "KID", "deviation"]);
         let mut rows = Vec::new();
@@ -197,6 +209,18 @@ impl KidCommand {
             let fake = session.measure(fake, &[FeatureLayer::D2048], Keep::Rows)?;
             let (ours, theirs) = (fake.rows(0, "KID")?, real.rows(0, "KID")?);
             let size = self.subset_size.min(ours.rows()).min(theirs.rows());
+            if size < 2 {
+                return Err(failure(
+                    Kind::Data,
+                    format!(
+                        "KID needs 2 pictures on each side at least: {} has {}, {} has {}",
+                        fake.name,
+                        ours.rows(),
+                        real.name,
+                        theirs.rows()
+                    ),
+                ));
+            }
             if size < self.subset_size {
                 session.recipe.warn(format!(
                     "{}: subsets of {size} pictures instead of {}: there are no more",
@@ -252,6 +276,7 @@ impl PrdcCommand {
     pub fn run(&self) -> Result<()> {
         let mut session = Session::new(&self.network, Compat::TorchFidelity);
         let (real, fakes) = session.sides(&self.sides)?;
+        need_pictures(&real, &fakes, "prdc")?;
         let real = session.measure(real, &[FeatureLayer::D2048], Keep::Rows)?;
         let settings = prdc::Settings {
             neighbours: self.neighbours,

@@ -6,7 +6,7 @@ use anyhow::Result;
 use gan_core::console::{Console, Voice};
 use gan_core::failure::{Kind, failure};
 use metrics::compat::Compat;
-use metrics::extractor::{Extractor, Seen, Unreadable};
+use metrics::extractor::{Extractor, Seen, Unreadable, refusal};
 use metrics::features::Features;
 use metrics::files::{Listing, Recursion};
 use metrics::inception::FeatureLayer;
@@ -22,6 +22,14 @@ pub struct SideArguments {
     /// What to compare with: a folder of pictures, a .npz of statistics, or a run (its training data).
     #[arg(long, value_name = "DIR|NPZ|RUN")]
     pub real: Option<PathBuf>,
+    /// The other side.
+    #[command(flatten)]
+    pub judged: FakeArguments,
+}
+
+/// What is judged.
+#[derive(Debug, Clone, clap::Args)]
+pub struct FakeArguments {
     /// What to judge: a folder of single pictures, a .npz of statistics, or a run (its generated/). Several
     /// make a table.
     #[arg(long, alias = "generated", value_name = "DIR|NPZ|RUN", num_args = 1..)]
@@ -180,6 +188,52 @@ impl Session {
         }
     }
 
+    /// For measures of pixels: refuses what only a network could follow.
+    ///
+    /// # Errors
+    /// [`Kind::Usage`] that names the flag.
+    pub fn without_network(&mut self) -> Result<()> {
+        let arguments = &self.arguments;
+        let flags = [
+            ("--compat", arguments.compat.is_some()),
+            ("--weights", arguments.weights.is_some()),
+            ("--no-cache", arguments.no_cache),
+            ("--device", arguments.device != "auto"),
+        ];
+        if let Some((flag, _)) = flags.iter().find(|(_, is_given)| *is_given) {
+            return Err(failure(
+                Kind::Usage,
+                format!("{flag} means nothing here: pixels are compared, no network is run"),
+            ));
+        }
+        self.recipe.without_network();
+        Ok(())
+    }
+
+    /// The results for the pictures of a side, each with its number; unreadable ones are listed and refused,
+    /// or left out and told.
+    ///
+    /// # Errors
+    /// [`Kind::Data`] with the list, unless they are to be skipped.
+    pub fn readable<T>(&mut self, side: &Side, results: Vec<Result<T>>) -> Result<Vec<(usize, T)>> {
+        let all = results.len();
+        let mut unreadable = Vec::new();
+        let mut found = Vec::new();
+        for (index, result) in results.into_iter().enumerate() {
+            match result {
+                Ok(value) => found.push((index, value)),
+                Err(error) => unreadable.push(format!("{error:#}")),
+            }
+        }
+        if !unreadable.is_empty() && (!self.arguments.skip_broken || found.is_empty()) {
+            return Err(refusal(&unreadable, all));
+        }
+        let listed = side.listed.as_ref();
+        self.recipe
+            .pixels(&side.name, listed, found.len(), &unreadable);
+        Ok(found)
+    }
+
     /// Whether JSON was asked for.
     pub fn is_json(&self) -> bool {
         self.arguments.json
@@ -190,20 +244,20 @@ impl Session {
     /// # Errors
     /// As [`Side::open`].
     pub fn sides(&mut self, arguments: &SideArguments) -> Result<(Side, Vec<Side>)> {
-        let run = if arguments.real.is_none() || arguments.fake.is_empty() {
-            let run = newest_run(&arguments.out)?;
+        let run = if arguments.real.is_none() || arguments.judged.fake.is_empty() {
+            let run = newest_run(&arguments.judged.out)?;
             self.console.say(&format!("newest run: {}", run.display()));
             Some(run)
         } else {
             None
         };
         let named = |given: Option<&PathBuf>| given.or(run.as_ref()).cloned().unwrap_or_default();
-        let choice = arguments.files.choice(self.compat);
+        let choice = arguments.judged.files.choice(self.compat);
         let real = Side::open(&named(arguments.real.as_ref()), Role::Real, choice)?;
-        let fakes = if arguments.fake.is_empty() {
+        let fakes = if arguments.judged.fake.is_empty() {
             vec![named(None)]
         } else {
-            arguments.fake.clone()
+            arguments.judged.fake.clone()
         };
         let fakes = fakes
             .iter()
@@ -216,7 +270,7 @@ impl Session {
     ///
     /// # Errors
     /// As [`Side::open`].
-    pub fn fakes(&mut self, arguments: &SideArguments) -> Result<Vec<Side>> {
+    pub fn fakes(&mut self, arguments: &FakeArguments) -> Result<Vec<Side>> {
         let fakes = match arguments.fake.as_slice() {
             [] => {
                 let run = newest_run(&arguments.out)?;

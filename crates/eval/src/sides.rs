@@ -120,7 +120,10 @@ impl Side {
     pub fn open(place: &Path, role: Role, choice: Choice) -> Result<Self> {
         let name = place.display().to_string();
         if place.is_file() {
-            if place.extension().is_some_and(|ending| ending == "npz") {
+            if place
+                .extension()
+                .is_some_and(|ending| ending.eq_ignore_ascii_case("npz"))
+            {
                 return Ok(Self {
                     name,
                     role,

@@ -61,10 +61,22 @@ impl Table {
     }
 }
 
+/// A number for JSON, which has no infinity.
+pub fn finite(value: f64) -> serde_json::Value {
+    if value.is_finite() {
+        value.into()
+    } else {
+        value.to_string().into()
+    }
+}
+
 /// Nine significant digits: more than any two tools share.
 pub fn digits(value: f64) -> String {
     if value == 0.0 || !value.is_finite() {
         return value.to_string();
+    }
+    if value.abs() >= 1e15 {
+        return format!("{value:.8e}");
     }
     let before = value.abs().log10().floor() as i32 + 1;
     let after = (9 - before).clamp(0, 12) as usize;
@@ -92,5 +104,6 @@ mod tests {
         assert_eq!(digits(0.000_191_799_786_989_577), "0.000191799787");
         assert_eq!(digits(0.0), "0");
         assert_eq!(digits(123_456_789_012.0), "123456789012");
+        assert_eq!(digits(-1.25e300), "-1.25000000e300");
     }
 }

@@ -311,7 +311,40 @@ fn what_is_missing_is_said_with_the_way_to_it() {
     let sheets = sheets.path().display().to_string();
     let weights = weights_file().display().to_string();
     let network = ["--weights", weights.as_str()];
-    let cases: [(&[&str], i32, &str); 8] = [
+    let cases: [(&[&str], i32, &str); 11] = [
+        (
+            &["divergence", "--real", &real, "--fake", &fake],
+            2,
+            "--weights means nothing",
+        ),
+        (
+            &[
+                "kid",
+                "--real",
+                &real,
+                "--fake",
+                &fake,
+                "--subsets",
+                "99999999999",
+            ],
+            2,
+            "1 to 100000",
+        ),
+        (
+            &[
+                "divergence",
+                "--of",
+                "labels",
+                "--real",
+                &real,
+                "--fake",
+                &fake,
+                "--bins",
+                "1",
+            ],
+            2,
+            "--bins",
+        ),
         (&["fid"], 2, "there is no run under runs"),
         (
             &["fid", "--real", &real, "--fake", "no-such"],
@@ -349,6 +382,69 @@ fn what_is_missing_is_said_with_the_way_to_it() {
         assert_eq!(output.status.code(), Some(code), "{arguments:?}: {error}");
         assert!(error.contains(expected), "{arguments:?}: {error}");
         assert!(!error.contains("panicked"), "{error}");
+    }
+}
+
+/// Numbers of rows and of files differ once a file is left out; pairs must be of the right ones.
+#[test]
+fn neighbours_are_named_although_pictures_are_left_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = |name: &str| {
+        let place = folder.path().join(name);
+        std::fs::create_dir_all(&place).unwrap();
+        place
+    };
+    let (real, fake) = (place("real"), place("fake"));
+    let mut files: Vec<PathBuf> = std::fs::read_dir(fixtures().join("metrics/real"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    files.sort();
+    for (number, file) in files.iter().take(8).enumerate() {
+        let ending = file.extension().unwrap().to_str().unwrap();
+        std::fs::copy(file, real.join(format!("{number}.{ending}"))).unwrap();
+        if number % 2 == 1 {
+            std::fs::copy(file, fake.join(format!("copy{number}.{ending}"))).unwrap();
+        }
+    }
+    std::fs::write(real.join("0bad.png"), "bad").unwrap();
+    std::fs::write(fake.join("copy0.png"), "bad").unwrap();
+    let (real, fake) = (real.display().to_string(), fake.display().to_string());
+    let run = |more: &[&str]| {
+        let mut all = vec!["nn", "--real", &real, "--fake", &fake, "--json"];
+        all.extend(more);
+        eval(&all)
+    };
+    let refused = run(&[]);
+    let error = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert_eq!(refused.status.code(), Some(3), "{error}");
+    assert!(
+        error.contains("0bad.png") && error.contains("--skip-broken"),
+        "{error}"
+    );
+    let weights = weights_file().display().to_string();
+    let network = [
+        "--skip-broken",
+        "--space",
+        "inception",
+        "--weights",
+        &weights,
+    ];
+    for more in [&["--skip-broken"][..], &network] {
+        let output = run(more);
+        let error = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{error}");
+        let found: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let pairs = found["nearest"].as_array().unwrap();
+        assert_eq!(pairs.len(), 4);
+        for pair in pairs {
+            let name = |key: &str| {
+                let path = Path::new(pair[key].as_str().unwrap());
+                path.file_stem().unwrap().to_string_lossy().into_owned()
+            };
+            assert_eq!(name("sample"), format!("copy{}", name("nearest")), "{pair}");
+            assert_eq!(pair["distance"], 0.0, "{pair}");
+        }
     }
 }
 

@@ -65,6 +65,8 @@ pub struct Seen {
     pub used: usize,
     /// Pictures that could not be read, with the reasons.
     pub unreadable: Vec<String>,
+    /// Their numbers in the source, ascending.
+    pub left_out: Vec<usize>,
     /// Pictures that had an alpha channel, which every reference tool drops.
     pub with_alpha: usize,
     /// Grey pictures of more than eight bits, of which Pillow keeps only values up to 255.
@@ -75,6 +77,15 @@ pub struct Seen {
     pub duplicates: usize,
     /// The sum over all files, in order: equal sums are equal sets.
     pub sha256: String,
+}
+
+impl Seen {
+    /// The number in the source of the picture whose features are row `row`.
+    pub fn source_index(&self, row: usize) -> usize {
+        self.left_out
+            .iter()
+            .fold(row, |index, broken| index + usize::from(*broken <= index))
+    }
 }
 
 /// One picture on its way to the network.
@@ -252,9 +263,10 @@ impl Extractor {
         };
         let mut done = chunk.start;
         self.prepared(source, chunk, resize, &mut |pictures| {
+            let first = done;
             done += pictures.len();
             let mut ready = Vec::new();
-            for picture in pictures {
+            for (index, picture) in (first..).zip(pictures) {
                 match picture {
                     Ok(prepared) => {
                         kept.with_alpha += usize::from(prepared.had_alpha);
@@ -262,7 +274,10 @@ impl Extractor {
                         kept.sizes.insert(prepared.size);
                         ready.push(prepared.values);
                     }
-                    Err(error) => seen.unreadable.push(format!("{error:#}")),
+                    Err(error) => {
+                        seen.unreadable.push(format!("{error:#}"));
+                        seen.left_out.push(index);
+                    }
                 }
             }
             if unreadable == Unreadable::Skip || seen.unreadable.is_empty() {
@@ -476,7 +491,8 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn refusal(unreadable: &[String], all: usize) -> anyhow::Error {
+/// The refusal of pictures that cannot be read, with a list of them.
+pub fn refusal(unreadable: &[String], all: usize) -> anyhow::Error {
     const SHOWN: usize = 20;
     let mut list = unreadable[..unreadable.len().min(SHOWN)].to_vec();
     if unreadable.len() > SHOWN {

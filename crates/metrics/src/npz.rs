@@ -16,6 +16,8 @@ use zip::write::{SimpleFileOptions, ZipWriter};
 
 /// Most bytes of one array: a covariance of 2,048 dimensions takes 34 MB.
 const MOST_BYTES: u64 = 1 << 30;
+/// Most pictures that statistics can be of: beyond this a float64 does not count any more.
+const MOST_PICTURES: f64 = 9_007_199_254_740_992.0;
 /// Most bytes of an array's header; numpy's own take 128.
 const MOST_HEADER: usize = 4096;
 
@@ -147,13 +149,17 @@ impl Archive {
                 let array = ArrayD::<i64>::read_npy(cursor).map_err(read)?;
                 flat(array.shape(), array.iter().map(|x| *x as f64).collect())
             }
+            "<u8" => {
+                let array = ArrayD::<u64>::read_npy(cursor).map_err(read)?;
+                flat(array.shape(), array.iter().map(|x| *x as f64).collect())
+            }
             "|u1" => {
                 let array = ArrayD::<u8>::read_npy(cursor).map_err(read)?;
                 flat(array.shape(), array.iter().map(|x| f64::from(*x)).collect())
             }
             other => {
                 return Err(problem(format!(
-                    "its numbers are of type {other}; float64 or float32 are expected"
+                    "its numbers are of type {other}; float64 or float32 are expected: save it with .astype(float)"
                 )));
             }
         })
@@ -257,7 +263,17 @@ impl StatisticsFile {
         }
         let count = if archive.has("n") {
             let (_, values) = archive.numbers("n")?;
-            values.first().map(|count| *count as u64)
+            match values[..] {
+                [count] if count.fract() == 0.0 && (1.0..=MOST_PICTURES).contains(&count) => {
+                    Some(count as u64)
+                }
+                _ => {
+                    return Err(refuse(
+                        path,
+                        format!("n must be one number of pictures, and is {values:?}"),
+                    ));
+                }
+            }
         } else {
             None
         };
@@ -313,6 +329,14 @@ impl StatisticsFile {
         if ours < 2 || theirs < 2 {
             return Err(refuse("a covariance is of 2 pictures at least".into()));
         }
+        let Some(count) = ours
+            .checked_add(theirs)
+            .filter(|count| *count as f64 <= MOST_PICTURES)
+        else {
+            return Err(refuse(
+                "together they are of more pictures than can be counted".into(),
+            ));
+        };
         let (n, m) = (ours as f64, theirs as f64);
         let all = n + m;
         let away: Vec<f64> = other
@@ -339,7 +363,7 @@ impl StatisticsFile {
         Ok(Self {
             mean: mean.collect(),
             covariance,
-            count: Some(ours + theirs),
+            count: Some(count),
             provenance: self.provenance.clone(),
         })
     }
@@ -534,6 +558,11 @@ mod tests {
         for (ours, numpys) in whole.covariance.iter().zip([7.7, 4.75, 4.75, 12.5]) {
             assert!((ours - numpys).abs() < 1e-12, "{:?}", whole.covariance);
         }
+        let endless = of([2.0, 4.0], [4.0; 4], Some(1 << 62));
+        assert!(
+            endless.merged(&endless).is_err(),
+            "more than can be counted"
+        );
         let unknown = of([2.0, 4.0], [4.0; 4], None);
         assert!(first.merged(&unknown).is_err());
         assert!(first.merged(&sample()).is_err());

@@ -217,4 +217,6 @@ fn unreadable_pictures_are_all_listed_and_refused_or_left_out() {
     let (seen, rows) = run(Unreadable::Skip);
     let seen = seen.unwrap();
     assert_eq!((seen.used, seen.unreadable.len(), rows), (3, 2, 3));
+    let rows = [0, 1, 2].map(|row| seen.source_index(row));
+    assert_eq!(rows, [0, 3, 4], "two files stand behind the first");
 }

@@ -17,7 +17,7 @@ const RELU: Activation = Activation::LeakyRelu(0.0);
 /// The side of the pictures that the network was trained on.
 pub const SIDE: usize = 299;
 
-/// The classes of [`Outputs::logits`].
+/// The classes of [`FeatureLayer::Logits`].
 pub const CLASSES: usize = 1008;
 
 /// A convolution without bias, its normalisation by known statistics, ReLU.

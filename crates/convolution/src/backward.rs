@@ -192,6 +192,20 @@ impl<B: Operators> Backward<B, 1> for Activate {
 }
 
 #[derive(Debug)]
+struct Reflected;
+
+impl<B: Operators> Backward<B, 1> for Reflected {
+    type State = usize;
+
+    fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let gradient = grads.consume::<B>(&ops.node);
+        if let [Some(node)] = ops.parents {
+            grads.register::<B>(node.id, B::reflect_input(gradient, ops.state));
+        }
+    }
+}
+
+#[derive(Debug)]
 struct Pooled;
 
 impl<B: Operators> Backward<B, 1> for Pooled {
@@ -299,6 +313,18 @@ impl<B: Operators, C: CheckpointStrategy> Operators for Autodiff<B, C> {
             .stateful()
         {
             OpsKind::Tracked(prep) => prep.finish((output.clone(), activation), output),
+            OpsKind::UnTracked(prep) => prep.finish(output),
+        }
+    }
+
+    fn reflect(input: FloatTensor<Self>, margin: usize) -> FloatTensor<Self> {
+        let nodes = [input.node()];
+        let output = B::reflect(input.into_primitive(), margin);
+        match Backward::<B, 1>::prepare::<C>(Reflected, nodes)
+            .compute_bound()
+            .stateful()
+        {
+            OpsKind::Tracked(prep) => prep.finish(margin, output),
             OpsKind::UnTracked(prep) => prep.finish(output),
         }
     }

@@ -4,12 +4,13 @@
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, ExtensionType, TensorMetadata, backend_extension};
 use burn::tensor::ops::{ConvOptions, ConvTransposeOptions};
-use burn::tensor::{IntDType, Shape};
+use burn::tensor::{IndexingUpdateOp, IntDType, Shape, TensorData};
 
 use crate::activation::Activation;
 use crate::descent::Adam;
 use crate::geometry::Geometry;
 use crate::pool::{Pool, Taken};
+use crate::reflection;
 
 /// How a kernel moves over a picture. With two spatial dimensions, the first of three is not used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -184,6 +185,21 @@ pub(crate) fn finished<B: Operators>(
 /// Sides, strides and paddings as burn takes them.
 fn pool_options(pool: Pool) -> [[usize; 2]; 3] {
     [pool.side, pool.stride, pool.padding].map(|each| [each; 2])
+}
+
+/// Which of `size` places along an axis each place of the reflected picture shows.
+fn mirrored<B: Backend>(
+    like: &FloatTensor<B>,
+    axis: usize,
+    size: usize,
+    margin: usize,
+) -> burn::backend::tensor::IntTensor<B> {
+    debug_assert!(axis == 2 || axis == 3, "pictures have height and width");
+    let places: Vec<i64> = reflection::places(size, margin)
+        .map(|place| place as i64)
+        .collect();
+    let count = places.len();
+    B::int_from_data(TensorData::new(places, [count]), &like.device())
 }
 
 /// The operators of this crate, for every backend of burn.
@@ -443,6 +459,25 @@ pub trait Operators: Backend {
             |values: FloatTensor<Self>| Self::float_reshape(values, Shape::from(along.clone()));
         let scaled = Self::float_add(Self::float_mul(input, spread(scale)), spread(shift));
         Self::activate(scaled, activation)
+    }
+
+    /// `[batch, channels, height, width]` with `margin` mirrored values more on each side.
+    fn reflect(input: FloatTensor<Self>, margin: usize) -> FloatTensor<Self> {
+        [2, 3].into_iter().fold(input, |input, axis| {
+            let places = mirrored::<Self>(&input, axis, input.shape()[axis], margin);
+            Self::float_select(input, axis, places)
+        })
+    }
+
+    /// The gradient of the input of [`Operators::reflect`].
+    fn reflect_input(gradient: FloatTensor<Self>, margin: usize) -> FloatTensor<Self> {
+        [3, 2].into_iter().fold(gradient, |gradient, axis| {
+            let mut shape = gradient.shape();
+            shape[axis] -= 2 * margin;
+            let places = mirrored::<Self>(&gradient, axis, shape[axis], margin);
+            let zeros = Self::float_zeros(shape, &gradient.device(), gradient.dtype().into());
+            Self::float_select_assign(zeros, axis, places, gradient, IndexingUpdateOp::Add)
+        })
     }
 
     /// The largest value or the mean of each window of `[batch, channels, height, width]`.

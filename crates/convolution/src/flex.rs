@@ -12,6 +12,7 @@ use crate::linear;
 use crate::normalise::{self, Groups};
 use crate::operators;
 use crate::pool::{self, Pool};
+use crate::reflection;
 use crate::threads::stay_awake;
 
 fn tensor(values: Vec<f32>, shape: Shape) -> FlexTensor {
@@ -291,6 +292,22 @@ impl Operators for Flex {
             normalise::scale(groups, &Values::of(input), &scale, &shift, activation),
             shape,
         )
+    }
+
+    fn reflect(input: FloatTensor<Self>, margin: usize) -> FloatTensor<Self> {
+        let mut shape = input.shape();
+        let size = [shape[2], shape[3]];
+        let output = reflection::reflect(margin, size, &Values::of(input));
+        [shape[2], shape[3]] = size.map(|side| side + 2 * margin);
+        tensor(output, shape)
+    }
+
+    fn reflect_input(gradient: FloatTensor<Self>, margin: usize) -> FloatTensor<Self> {
+        let mut shape = gradient.shape();
+        let size = [shape[2], shape[3]].map(|side| side - 2 * margin);
+        let result = reflection::reflect_gradient(margin, size, &Values::of(gradient));
+        [shape[2], shape[3]] = size;
+        tensor(result, shape)
     }
 
     fn pool(input: FloatTensor<Self>, pool: Pool) -> FloatTensor<Self> {

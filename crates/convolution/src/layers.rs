@@ -115,6 +115,21 @@ pub fn pool(input: Tensor<4>, pool: Pool) -> Tensor<4> {
     Tensor::from_dispatch(<Dispatch as Operators>::pool(input.into_dispatch(), pool))
 }
 
+/// Pictures continued by `margin` mirrored values on all four sides, the edge itself not repeated.
+///
+/// # Shapes
+/// - input: `[batch, channels, height, width]`
+/// - result: `[batch, channels, height + 2 margin, width + 2 margin]`
+///
+/// # Panics
+/// If the margin is not smaller than both sides.
+pub fn reflect(input: Tensor<4>, margin: usize) -> Tensor<4> {
+    Tensor::from_dispatch(<Dispatch as Operators>::reflect(
+        input.into_dispatch(),
+        margin,
+    ))
+}
+
 /// One step of [`crate::Adam`] on tensors without autodiff: (parameter, first moment, second moment).
 /// Tensors that nobody else holds are changed in place.
 pub fn adam<const D: usize>(

@@ -1,7 +1,7 @@
 //! Convolutions and their companions at the machine's speed.
 //!
 //! The functions of this module take slices: [`convolve`], [`transpose`] and [`weight_gradient`] with one
-//! [`Geometry`], [`linear()`] and its gradients, [`normalise()`], [`activate`], [`pool()`], [`adam`]. [`layers`] has them
+//! [`Geometry`], [`linear()`] and its gradients, [`normalise()`], [`activate`], [`pool()`], [`reflect`], [`adam`]. [`layers`] has them
 //! as layers and functions of burn's tensors, with backward passes; [`Operators`] is what plugs them in.
 //! Everything is in single precision; no result depends on the number of threads.
 
@@ -20,6 +20,7 @@ mod normalise;
 mod operators;
 mod picture;
 mod pool;
+mod reflection;
 mod simd;
 mod sum;
 pub mod threads;
@@ -38,5 +39,6 @@ pub use operators::{
     bias_gradient, convolve, convolve_and, transpose, transpose_and, weight_gradient,
 };
 pub use pool::{Pool, Taken, pool, pool_gradient};
+pub use reflection::{reflect, reflect_gradient};
 pub use simd::Level;
 pub use sum::sum;

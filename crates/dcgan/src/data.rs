@@ -227,6 +227,7 @@ pub const DATASETS: Datasets = Datasets {
     procedural_count: PROCEDURAL_COUNT,
     procedural_about: PROCEDURAL,
     suggest,
+    check: None,
 };
 
 fn write_procedural(folder: &Path, count: usize) -> Result<()> {

@@ -8,6 +8,7 @@
 //!     generator_optimizer.safetensors   the optimizer's moments
 //!     manifest.json                     sha256 and size of every file and of itself, step, seed, configuration
 //!   latest                              the name of the newest step
+//!   best                                the name of the step with the best validation, and its value
 //! ```
 //! A step folder is written under a temporary name, synced, and renamed; the manifest is written
 //! last. Its bytes depend on configuration, seed and step alone.
@@ -420,6 +421,16 @@ pub fn steps(folder: &Path) -> Result<Vec<(u64, PathBuf)>> {
     }
     steps.sort();
     Ok(steps)
+}
+
+/// The step that the file `best` of a stage names, with the value that made it so, while its folder is there.
+pub fn best(folder: &Path) -> Option<(u64, f64)> {
+    let text = std::fs::read_to_string(folder.join("best")).ok()?;
+    let mut lines = text.lines();
+    let name = lines.next()?.trim();
+    let value = lines.next()?.trim().parse().ok()?;
+    let step = step_of(name).filter(|_| folder.join(name).is_dir())?;
+    Some((step, value))
 }
 
 /// The newest whole checkpoint of a stage, with a warning for each newer one that is damaged.

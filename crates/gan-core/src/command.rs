@@ -1010,9 +1010,10 @@ fn prune(out: &Path, word: &str, keep: usize, dry_run: bool) -> String {
             // The newest whole one stays even when a newer folder is damaged.
             let whole = crate::checkpoint::newest(&stage.path());
             let newest = whole.ok().flatten().map(|(saved, _)| saved.path);
+            let best = crate::checkpoint::best(&stage.path()).map(|(step, _)| step);
             let surplus = steps.len().saturating_sub(keep.max(1));
-            for (_, path) in &steps[..surplus] {
-                if Some(path) == newest.as_ref() {
+            for (step, path) in &steps[..surplus] {
+                if Some(path) == newest.as_ref() || Some(*step) == best {
                     continue;
                 }
                 let bytes = folder_bytes(path);

@@ -52,6 +52,9 @@ pub struct Datasets {
     pub procedural_about: &'static str,
     /// The flags of `train` that suit a folder of pictures.
     pub suggest: fn(&Inspection) -> Vec<String>,
+    /// Looks at a dataset whose files belong together, prints what is there and gives a last line; without it a
+    /// dataset is a folder of pictures or of idx files.
+    pub check: Option<fn(&Path) -> Result<String>>,
 }
 
 /// The file that marks a folder as procedural.
@@ -311,6 +314,10 @@ fn check(datasets: &Datasets, place: &Path) -> Result<()> {
     if let Some(mark) = procedural_mark(place) {
         print(&format!("PROCEDURAL data: {mark}"));
     }
+    if let Some(check) = datasets.check {
+        print(&check(place)?);
+        return Ok(());
+    }
     let is_idx = |part| idx::is_here(place, part) || idx::has_labels(place, part);
     if place.is_file() || is_idx("train") || is_idx("t10k") {
         return check_idx(datasets, place);
@@ -476,6 +483,7 @@ mod tests {
         procedural_count: 1,
         procedural_about: "nothing",
         suggest: |_| Vec::new(),
+        check: None,
     };
 
     #[test]

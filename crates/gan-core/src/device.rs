@@ -86,7 +86,7 @@ pub fn names() -> Vec<&'static str> {
 
 /// Whether what the device called `name` computes lies in this machine's own memory. `auto` may mean anything
 /// where an accelerator is compiled in.
-pub(crate) fn is_processor(name: &str) -> bool {
+pub fn is_processor(name: &str) -> bool {
     let mut accelerators = BACKENDS.iter().take_while(|backend| backend.name != "cpu");
     match name {
         "auto" => !accelerators.any(|backend| backend.is_compiled),

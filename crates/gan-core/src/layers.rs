@@ -4,12 +4,14 @@
 
 pub use convolution::layers::{
     Conv2d, Conv2dConfig, Conv3d, Conv3dConfig, ConvTranspose2d, ConvTranspose2dConfig,
-    ConvTranspose3d, ConvTranspose3dConfig, Layer, Linear, activation, pool,
+    ConvTranspose3d, ConvTranspose3dConfig, Layer, Linear, activation, pool, reflect,
 };
 pub use convolution::{Activation, Pool, Taken};
 
 mod batch_norm;
 mod dropout;
+mod instance_norm;
 
 pub use batch_norm::{BatchNorm, Statistics};
 pub use dropout::Dropout;
+pub use instance_norm::InstanceNorm;

@@ -86,31 +86,38 @@ impl<M: Network> Learner<M> {
 
     /// Backpropagates `loss` (`[1]`) and adds this network's gradients to those of earlier parts of a batch.
     pub fn gather(&self, loss: Tensor<1>, gathered: Gathered) -> Gathered {
-        let gradients = loss.backward();
+        let mut gradients = loss.backward();
         match gathered {
             Gathered::Nothing => Gathered::One(gradients),
-            Gathered::One(first) => {
-                let mut sums = BTreeMap::new();
-                self.add(first, &mut sums);
-                self.add(gradients, &mut sums);
-                Gathered::Sums(sums)
-            }
-            Gathered::Sums(mut sums) => {
-                self.add(gradients, &mut sums);
-                Gathered::Sums(sums)
-            }
+            gathered => self.take(&mut gradients, gathered),
         }
     }
 
-    fn add(&self, gradients: Gradients, sums: &mut BTreeMap<usize, Tensor<1>>) {
+    /// Moves this network's gradients out of those of a loss that several learners share, and adds them to
+    /// those of earlier parts of a batch: CycleGAN's two generators learn from one sum.
+    pub fn take(&self, gradients: &mut Gradients, gathered: Gathered) -> Gathered {
+        let mut sums = match gathered {
+            Gathered::Nothing => BTreeMap::new(),
+            Gathered::One(mut first) => {
+                let mut sums = BTreeMap::new();
+                self.add(&mut first, &mut sums);
+                sums
+            }
+            Gathered::Sums(sums) => sums,
+        };
+        self.add(gradients, &mut sums);
+        Gathered::Sums(sums)
+    }
+
+    fn add(&self, gradients: &mut Gradients, sums: &mut BTreeMap<usize, Tensor<1>>) {
         struct Adder<'a> {
             number: usize,
-            gradients: Gradients,
+            gradients: &'a mut Gradients,
             sums: &'a mut BTreeMap<usize, Tensor<1>>,
         }
         impl ModuleVisitor for Adder<'_> {
             fn visit_float<const D: usize>(&mut self, parameter: &Param<Tensor<D>>) {
-                let gradient = parameter.val().grad_remove(&mut self.gradients);
+                let gradient = parameter.val().grad_remove(self.gradients);
                 if let Some(gradient) = gradient {
                     let length = gradient.dims().iter().product::<usize>();
                     let gradient = gradient.reshape([length]);

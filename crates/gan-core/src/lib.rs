@@ -13,6 +13,7 @@ pub mod command;
 pub mod config;
 pub mod console;
 pub mod contract;
+pub mod conversion;
 pub mod dataset;
 pub mod device;
 pub mod download;
@@ -37,6 +38,7 @@ pub mod report;
 pub mod run;
 pub mod stage;
 pub mod tensorboard;
+pub mod tiles;
 pub mod weights;
 
 #[global_allocator]

@@ -1,6 +1,6 @@
 //! What `--checkpoint` may name, and the weights found there.
 
-use crate::checkpoint::{Saved, newest_weights};
+use crate::checkpoint::{self, Saved, newest_weights};
 use crate::failure::{Kind, failure};
 use crate::run;
 use crate::weights::{self, WeightFile};
@@ -63,7 +63,23 @@ pub fn step_folder(place: &Path, stages: &[&str]) -> Result<(Saved, Vec<String>)
     if place.join("manifest.json").is_file() {
         return Ok((Saved::open_weights(place)?, Vec::new()));
     }
-    let is_latest = place.file_name().is_some_and(|name| name == "latest") && !place.is_dir();
+    let is_named = |wanted: &str| place.file_name().is_some_and(|name| name == wanted);
+    if is_named("best") && !place.is_dir() {
+        let stage = place.parent().unwrap_or(Path::new(""));
+        let Some((step, _)) = checkpoint::best(stage) else {
+            return Err(failure(
+                Kind::Checkpoint,
+                format!(
+                    "{} names no checkpoint that is there: the run has not been validated yet, or the folder was \
+                     removed",
+                    place.display()
+                ),
+            ));
+        };
+        let folder = stage.join(checkpoint::step_name(step));
+        return Ok((Saved::open_weights(&folder)?, Vec::new()));
+    }
+    let is_latest = is_named("latest") && !place.is_dir();
     let candidates: Vec<PathBuf> = match place.parent().filter(|_| is_latest) {
         Some(stage) => vec![stage.to_owned()],
         None => stages
@@ -84,6 +100,13 @@ pub fn step_folder(place: &Path, stages: &[&str]) -> Result<(Saved, Vec<String>)
             place.display()
         ),
     ))
+}
+
+/// Whether a path is that of a file which names a step folder.
+fn is_pointer(place: &Path) -> bool {
+    place
+        .file_name()
+        .is_some_and(|name| name == "latest" || name == "best")
 }
 
 /// The newest run that holds a whole checkpoint: one that has just started has none yet.
@@ -110,9 +133,7 @@ pub fn find(
     networks: &[&str],
 ) -> Result<Located> {
     let place = match checkpoint {
-        Some(place) if place.exists() || place.file_name().is_some_and(|n| n == "latest") => {
-            place.to_owned()
-        }
+        Some(place) if place.exists() || is_pointer(place) => place.to_owned(),
         Some(place) => run::find(out, word, Some(&place.to_string_lossy())).map_err(|_| {
             failure(
                 Kind::Checkpoint,
@@ -124,7 +145,7 @@ pub fn find(
         })?,
         None => newest_run(out, word, stages)?,
     };
-    if place.is_file() && place.file_name().is_none_or(|name| name != "latest") {
+    if place.is_file() && !is_pointer(&place) {
         let file = weights::read(&place)?;
         return Located {
             path: place,

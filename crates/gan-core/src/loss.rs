@@ -59,6 +59,54 @@ pub fn discriminator_loss<const D: usize>(
     binary_cross_entropy(real, real_target) + binary_cross_entropy(fake, 0.0)
 }
 
+/// Which adversarial loss both players of an image translation use.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize, clap::ValueEnum,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum GanMode {
+    /// Binary cross-entropy on logits, non-saturating (Goodfellow et al. 2014).
+    Vanilla,
+    /// Least squares to 1 and 0 (Mao et al. 2017, arXiv 1611.04076).
+    Lsgan,
+}
+
+impl GanMode {
+    /// The loss of logits that should be those of a real picture.
+    ///
+    /// # Shapes
+    /// - `logits`: any; result `[1]`
+    pub fn real<const D: usize>(self, logits: Tensor<D>) -> Tensor<1> {
+        self.against(logits, 1.0)
+    }
+
+    /// The loss of logits that should be those of a made one.
+    ///
+    /// # Shapes
+    /// - `logits`: any; result `[1]`
+    pub fn fake<const D: usize>(self, logits: Tensor<D>) -> Tensor<1> {
+        self.against(logits, 0.0)
+    }
+
+    fn against<const D: usize>(self, logits: Tensor<D>, target: f64) -> Tensor<1> {
+        match self {
+            Self::Vanilla => binary_cross_entropy(logits, target),
+            Self::Lsgan => {
+                let away = logits - target;
+                (away.clone() * away).mean()
+            }
+        }
+    }
+}
+
+/// The mean absolute difference.
+///
+/// # Shapes
+/// - both: any, the same; result `[1]`
+pub fn l1<const D: usize>(first: Tensor<D>, second: Tensor<D>) -> Tensor<1> {
+    (first - second).abs().mean()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -40,6 +40,30 @@ pub fn grid(pictures: &[RgbImage], columns: usize, gap: u32) -> RgbImage {
     sheet
 }
 
+/// Lays out rows of pictures under the names of their columns, on a near-white sheet.
+///
+/// Each cell has the size of the largest picture; a name that is longer than its column is wide is cut off. No rows
+/// make a blank sheet with the names alone.
+#[must_use]
+pub fn table(columns: &[&str], rows: &[Vec<RgbImage>]) -> RgbImage {
+    const GAP: u32 = 2;
+    let pictures: Vec<RgbImage> = rows.iter().flatten().cloned().collect();
+    let body = grid(&pictures, columns.len(), GAP);
+    let cell = pictures.iter().map(RgbImage::width).max().unwrap_or(0);
+    let scale = text_scale(cell);
+    let (padding, advance) = (2 * scale, GLYPH_ADVANCE * scale);
+    let head = GLYPH_HEIGHT * scale + 2 * padding;
+    let mut sheet = blank(body.width(), head + body.height());
+    for (column, name) in columns.iter().enumerate() {
+        let fits = ((cell + scale) / advance) as usize;
+        let name: String = name.chars().take(fits).collect();
+        let left = GAP + column as u32 * (cell + GAP);
+        draw_text(&mut sheet, &name, left, padding, scale);
+    }
+    paste(&mut sheet, &body, 0, head);
+    sheet
+}
+
 /// Stacks pictures from top to bottom, each under its caption, on a near-white sheet.
 ///
 /// Captions are drawn with a built-in font of 5x8 dots, one pixel to a dot, or 2x2 pixels where a picture is 320 pixels
@@ -417,6 +441,21 @@ mod tests {
         assert_eq!(sheet.get_pixel(7, 14).0, [0; 3]);
         let wide = labelled(&[("A".to_string(), plain(WIDE_PICTURE, 8, 0))]);
         assert_eq!(wide.height(), 2 * 14 + 8);
+    }
+
+    #[test]
+    fn a_table_has_its_names_above() {
+        let rows = [
+            vec![plain(20, 10, 0), plain(20, 10, 90)],
+            vec![plain(20, 10, 50), plain(20, 10, 10)],
+        ];
+        let sheet = table(&["real_A", "B"], &rows);
+        assert_eq!(sheet.dimensions(), (2 * 22 + 2, 12 + 2 * 12 + 2));
+        assert_eq!(sheet.get_pixel(2, 12 + 2 + 10 + 2).0, [50; 3]);
+        let inked = |from: u32, to: u32| {
+            (from..to).any(|x| (0..12).any(|y| sheet.get_pixel(x, y) == &INK))
+        };
+        assert!(inked(2, 22) && inked(24, 30) && !inked(31, 46));
     }
 
     #[test]

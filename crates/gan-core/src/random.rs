@@ -9,7 +9,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 use sha2::{Digest, Sha256};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
 
@@ -20,6 +20,8 @@ pub struct Stream {
     generator: ChaCha8Rng,
     // Where draws are noted, for a comparison with another implementation.
     tape: Option<(Tape, String, usize)>,
+    // What another implementation drew, in order.
+    replayed: Option<VecDeque<Vec<f32>>>,
 }
 
 /// Every draw of a step, by stream name and number: `latent.0`, `latent.1`, ...
@@ -35,7 +37,26 @@ impl Stream {
         Self {
             generator: ChaCha8Rng::from_seed(hash.finalize().into()),
             tape: None,
+            replayed: None,
         }
+    }
+
+    /// A stream that gives these draws, one a call, for a comparison with another implementation.
+    ///
+    /// # Panics
+    /// Later, if a call asks for more or other numbers of values.
+    pub fn replaying(draws: impl IntoIterator<Item = Vec<f32>>) -> Self {
+        Self {
+            replayed: Some(draws.into_iter().collect()),
+            ..Self::new(0, "", 0)
+        }
+    }
+
+    fn replay(&mut self, count: usize) -> Option<Vec<f32>> {
+        let draws = self.replayed.as_mut()?;
+        let values = draws.pop_front().expect("a draw that was recorded");
+        assert_eq!(values.len(), count, "the recorded draw has another length");
+        Some(values)
     }
 
     /// The same stream, whose draws are noted on `tape` under `name`.
@@ -55,6 +76,9 @@ impl Stream {
 
     /// `count` values from N(0, 1).
     pub fn normal(&mut self, count: usize) -> Vec<f32> {
+        if let Some(values) = self.replay(count) {
+            return values;
+        }
         let values: Vec<f32> = (0..count)
             .map(|_| StandardNormal.sample(&mut self.generator))
             .collect();
@@ -64,6 +88,9 @@ impl Stream {
 
     /// `count` values from U[`low`, `high`).
     pub fn uniform(&mut self, count: usize, low: f32, high: f32) -> Vec<f32> {
+        if let Some(values) = self.replay(count) {
+            return values;
+        }
         let values: Vec<f32> = (0..count)
             .map(|_| low + (high - low) * self.generator.random::<f32>())
             .collect();

@@ -567,11 +567,27 @@ impl Run {
         self.append(stage, step, &row)
     }
 
-    /// Writes a row of values that were measured on samples.
+    /// Whether `value`, measured after `step`, is the smallest so far; if so, that step is the `best` from now on.
+    /// Written before the checkpoint itself is: one that names no folder does not count.
+    pub(crate) fn is_best(&mut self, stage: &str, step: u64, value: f64) -> Result<bool> {
+        let folder = self.stage_folder(stage);
+        let best = checkpoint::best(&folder);
+        if !value.is_finite() || best.is_some_and(|(_, smallest)| smallest <= value) {
+            return Ok(false);
+        }
+        std::fs::create_dir_all(&folder)
+            .map_err(|error| at_path(Kind::Disk, "create", &folder, &error))?;
+        let text = format!("{}\n{value}\n", checkpoint::step_name(step));
+        weights::write_atomically(&folder.join("best"), text.as_bytes())?;
+        Ok(true)
+    }
+
+    /// Writes a row of values that were measured on samples, or on data kept out of training.
     pub(crate) fn measured(
         &mut self,
         stage: &str,
         step: u64,
+        on: &str,
         values: &[(&'static str, f64)],
     ) -> Result<()> {
         let text: Vec<String> = values
@@ -579,7 +595,7 @@ impl Run {
             .map(|(name, value)| format!("{name} {}", short(*value)))
             .collect();
         self.console
-            .say(&format!("step {step} samples: {}", text.join("  ")));
+            .say(&format!("step {step} {on}: {}", text.join("  ")));
         self.append(stage, step, values)
     }
 
@@ -667,7 +683,8 @@ impl Run {
                 plan.keep
             ));
         }
-        let pinned = plan.trace.as_ref().map_or(Vec::new(), |_| vec![0]);
+        let mut pinned = plan.trace.as_ref().map_or(Vec::new(), |_| vec![0]);
+        pinned.extend(checkpoint::best(&folder).map(|(step, _)| step));
         for warning in checkpoint::rotate(&folder, step, plan.keep, &pinned) {
             self.console.warn(&warning);
         }

@@ -168,6 +168,15 @@ pub trait Stage {
     /// Only for what a user's file or device can cause.
     fn preview(&self, at: &At) -> Result<(Vec<Panel>, Scalars)>;
 
+    /// Numbers measured on data that is kept out of training, at the end of every epoch and of the stage. The
+    /// first of them decides which checkpoint is the `best`: the smaller the better.
+    ///
+    /// # Errors
+    /// Only for what a user's file or device can cause.
+    fn validate(&self, _at: &At) -> Result<Scalars> {
+        Ok(Scalars::default())
+    }
+
     /// Values that a step keeps at once for each sample, about: what layers remember until they have been
     /// differentiated. For the estimate of memory before the first step.
     fn activations(&self) -> u64 {
@@ -314,8 +323,35 @@ fn train<S: Stage>(
                 let read = window.read();
                 values = Some(read.map_err(|bad| bad.failure(plan.seed, &run.kept(S::NAME)))?);
             }
+            let mut measured = Vec::new();
+            if last || next.is_multiple_of(epoch_length) {
+                let at = At {
+                    step: done,
+                    tape: None,
+                    ..at.clone()
+                };
+                measured = match stage.validate(&at) {
+                    Ok(scalars) => scalars.read(),
+                    Err(error) => {
+                        let unsaved = (done > kept && values.is_some()).then_some(done);
+                        return Err(rescue(error, unsaved, stage, plan, run));
+                    }
+                };
+            }
+            let is_best = match measured.first() {
+                Some((_, value)) => {
+                    // What is saved has been looked at.
+                    if values.is_none() {
+                        let read = window.read();
+                        let read = read.map_err(|bad| bad.failure(plan.seed, &run.kept(S::NAME)))?;
+                        window.keep(read);
+                    }
+                    run.is_best(S::NAME, done, *value)?
+                }
+                None => false,
+            };
             // Before anything is told: what can fail below costs no step.
-            if saved || stopping {
+            if saved || stopping || is_best {
                 save(stage, done, plan, run)?;
                 kept = done;
             }
@@ -334,6 +370,9 @@ fn train<S: Stage>(
                     } else {
                         window.keep(values);
                     }
+                }
+                if !measured.is_empty() {
+                    run.measured(S::NAME, done, "validation", &measured)?;
                 }
                 run.tick(done, plan);
                 if sampled {
@@ -448,7 +487,7 @@ fn preview<S: Stage>(stage: &S, at: &At, done: u64, run: &mut Run) -> Result<()>
     }
     let measured = scalars.read();
     if !measured.is_empty() {
-        run.measured(S::NAME, done, &measured)?;
+        run.measured(S::NAME, done, "samples", &measured)?;
     }
     Ok(())
 }

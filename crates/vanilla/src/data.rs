@@ -146,6 +146,7 @@ pub const DATASETS: Datasets = Datasets {
     procedural_count: PROCEDURAL_COUNT,
     procedural_about: PROCEDURAL,
     suggest: |_| vec!["vanilla reads idx files; for a folder of pictures use dcgan".to_owned()],
+    check: None,
 };
 
 /// Where batches come from.

@@ -1,0 +1,598 @@
+//! Pictures in, pictures out: files, folders and patterns through a network, one picture after the other.
+//!
+//! A result has the name of its picture, below the output folder where the picture lay below an input folder,
+//! and its format by that name's ending: PNG, JPEG (quality 95), WebP (lossless) or BMP; of a GIF, and of a
+//! name without such an ending, a PNG. What there is to refuse about names is refused before the first is
+//! written, and a result takes its name only when it is whole.
+//!
+//! Kept are 16 bits a channel (PNG), the alpha channel, enlarged as the picture is (not JPEG: on white), and an
+//! RGB colour profile (not BMP). EXIF orientation is applied. Grey becomes RGB. A network sees the colours
+//! that a file has beneath its alpha, as the result is shown under the same alpha again; where nothing shows
+//! of them they mean nothing, and it sees white.
+//!
+//! One thread reads ahead, one writes behind, and each holds one picture at most.
+
+mod names;
+mod pixels;
+
+use crate::console::Console;
+use crate::failure::{Kind, at_path, exit_code, failure};
+use crate::process::{may_be_alive, owner};
+use crate::tiles::TileArguments;
+use anyhow::Result;
+use names::{Job, plan};
+use pixels::{Format, Rest};
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::time::{Duration, Instant};
+
+pub use crate::tiles::Planes;
+
+/// Which pictures become which.
+#[derive(Debug, Clone, clap::Args)]
+pub struct ConversionArguments {
+    /// Pictures: files, folders (every picture at any depth) and patterns such as 'photos/*.jpg'.
+    #[arg(short, long, required = true, num_args = 1.., value_name = "PATH")]
+    pub input: Vec<PathBuf>,
+    /// Folder of the results; for a single picture also a file's name.
+    #[arg(short, long, value_name = "DIR")]
+    pub output: PathBuf,
+    /// Replace results that are there already.
+    #[arg(long)]
+    pub overwrite: bool,
+    /// How large pictures are divided.
+    #[command(flatten)]
+    pub tiles: TileArguments,
+}
+
+/// What came of it.
+#[must_use = "end with `check`, so that the exit code tells of pictures that failed"]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Done {
+    /// Pictures that were written.
+    pub written: usize,
+    /// Pictures that were passed over, each with a warning.
+    pub failed: usize,
+}
+
+impl Done {
+    /// The end of a process: a failure if any picture failed.
+    ///
+    /// # Errors
+    /// [`Kind::Data`] when pictures were passed over.
+    pub fn check(self) -> Result<()> {
+        if self.failed == 0 {
+            return Ok(());
+        }
+        Err(failure(
+            Kind::Data,
+            format!(
+                "{} of {} pictures could not be converted (see the warnings above); the others were written",
+                self.failed,
+                self.written + self.failed
+            ),
+        ))
+    }
+}
+
+/// What turns one picture into another, of any size.
+pub type Convert<'a> = dyn FnMut(&Planes) -> Result<Planes> + 'a;
+
+/// Converts every picture and writes the results.
+///
+/// # Errors
+/// [`Kind::Usage`] for names that cannot be, [`Kind::Data`] for missing pictures, or when the only picture
+/// is unreadable: all before the first is written. [`Kind::Disk`] when a result cannot be written,
+/// [`Kind::Diverged`] for a result that is not finite, and whatever `convert` reports; a [`Kind::Data`] of its
+/// is that picture's failure only. The caller ends with [`Done::check`].
+pub fn run(
+    arguments: &ConversionArguments,
+    console: &mut Console,
+    convert: &mut Convert<'_>,
+) -> Result<Done> {
+    let jobs = plan(arguments)?;
+    remove_leftovers(&jobs);
+    // Where that cannot be, the work would be in vain.
+    jobs.first()
+        .map_or(Ok(()), |job| create(folder_of(&job.target)))?;
+    console.count(jobs.len() as u64, "pictures");
+    let done = stream(&jobs, console, &InFlight::default(), convert);
+    console.finish();
+    let done = done?;
+    let failed = match done.failed {
+        0 => String::new(),
+        failed => format!(", {failed} could not be converted"),
+    };
+    console.say(&format!(
+        "{} of {} pictures written to {}{failed}",
+        done.written,
+        jobs.len(),
+        arguments.output.display()
+    ));
+    Ok(done)
+}
+
+/// How the name of an unfinished result starts; hidden, so that nothing takes it for a picture.
+const UNFINISHED: &str = ".conversion";
+
+/// Removes what processes that were killed left behind.
+fn remove_leftovers(jobs: &[Job]) {
+    let folders: BTreeSet<_> = jobs.iter().map(|job| folder_of(&job.target)).collect();
+    for folder in folders {
+        for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+            let name = entry.file_name();
+            let name = name.to_string_lossy();
+            if name.starts_with(UNFINISHED) && owner(&name).is_some_and(|id| !may_be_alive(id)) {
+                let _ = std::fs::remove_file(entry.path());
+            }
+        }
+    }
+}
+
+/// How many pictures are in memory, and were at most.
+#[derive(Debug, Default)]
+struct InFlight {
+    now: AtomicUsize,
+    most: AtomicUsize,
+}
+
+/// Counts as one picture while it lives.
+struct Ticket<'a>(&'a InFlight);
+
+impl<'a> Ticket<'a> {
+    fn new(in_flight: &'a InFlight) -> Self {
+        let now = in_flight.now.fetch_add(1, Ordering::Relaxed) + 1;
+        in_flight.most.fetch_max(now, Ordering::Relaxed);
+        Self(in_flight)
+    }
+}
+
+impl Drop for Ticket<'_> {
+    fn drop(&mut self) {
+        self.0.now.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// A picture on its way.
+struct Loaded<'a> {
+    planes: Planes,
+    rest: Rest,
+    _ticket: Ticket<'a>,
+}
+
+/// What happens to pictures that cannot be converted.
+struct Failures<'a> {
+    console: &'a Console,
+    count: AtomicUsize,
+    total: usize,
+}
+
+impl Failures<'_> {
+    /// Warns and goes on; of a single picture, the failure is that of the process.
+    fn pass_over(&self, error: anyhow::Error) -> Result<()> {
+        if self.total == 1 {
+            return Err(error);
+        }
+        self.console.warn(&format!("passed over: {error:#}"));
+        self.count.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    }
+}
+
+/// How often a line tells how far it is, where there is no progress bar.
+const INTERVAL: Duration = Duration::from_secs(5);
+
+fn stream(
+    jobs: &[Job],
+    console: &Console,
+    in_flight: &InFlight,
+    convert: &mut Convert<'_>,
+) -> Result<Done> {
+    let failures = Failures {
+        console,
+        count: AtomicUsize::new(0),
+        total: jobs.len(),
+    };
+    let failures = &failures;
+    let written = std::thread::scope(|scope| {
+        // Without a place in between: what is ready waits in its thread.
+        let (ahead, pictures) = sync_channel(0);
+        let (behind, results) = sync_channel(0);
+        let reader = scope.spawn(move || {
+            for job in jobs {
+                let ticket = Ticket::new(in_flight);
+                let loaded = pixels::read(&job.source).map(|(planes, rest)| Loaded {
+                    planes,
+                    rest,
+                    _ticket: ticket,
+                });
+                // Nobody takes more after a failure.
+                if ahead.send((job, loaded)).is_err() {
+                    return;
+                }
+            }
+        });
+        let writer = scope.spawn(move || write_all(results, failures));
+        let converted = convert_all(pictures, behind, failures, convert);
+        let written = joined(writer);
+        joined(reader);
+        // A result that could not be written is why there was no place for the next.
+        let written = written?;
+        converted.map(|()| written)
+    })?;
+    Ok(Done {
+        written,
+        failed: failures.count.load(Ordering::Relaxed),
+    })
+}
+
+/// What a thread returned; a panic there goes on here.
+fn joined<T>(thread: std::thread::ScopedJoinHandle<'_, T>) -> T {
+    let panicked = |panic| std::panic::resume_unwind(panic);
+    thread.join().unwrap_or_else(panicked)
+}
+
+/// Takes pictures until there are no more, or nobody takes the results. Dropping both ends stops the threads.
+fn convert_all<'a>(
+    pictures: Receiver<(&'a Job, Result<Loaded<'a>>)>,
+    results: SyncSender<(&'a Job, Loaded<'a>)>,
+    failures: &Failures<'_>,
+    convert: &mut Convert<'_>,
+) -> Result<()> {
+    let mut told = Instant::now();
+    for (index, (job, loaded)) in pictures.iter().enumerate() {
+        let converted = loaded.and_then(|loaded| {
+            let named = |error: anyhow::Error| error.context(job.source.display().to_string());
+            let planes = convert(&loaded.planes).map_err(named)?;
+            if planes.values.iter().all(|value| value.is_finite()) {
+                return Ok(Loaded { planes, ..loaded });
+            }
+            let what = "the network's result is not finite: take other weights";
+            let name = job.source.display();
+            Err(failure(Kind::Diverged, format!("{name}: {what}")))
+        });
+        match converted {
+            Ok(result) => {
+                if results.send((job, result)).is_err() {
+                    return Ok(());
+                }
+            }
+            Err(error) if exit_code(&error) == Kind::Data.exit_code() => {
+                failures.pass_over(error)?;
+            }
+            Err(error) => return Err(error),
+        }
+        failures.console.tick(index as u64 + 1);
+        if told.elapsed() >= INTERVAL {
+            let text = format!("{} of {} pictures", index + 1, failures.total);
+            failures.console.status("converted", &text);
+            told = Instant::now();
+        }
+    }
+    Ok(())
+}
+
+/// Writes results until there are no more.
+fn write_all<'a>(
+    results: Receiver<(&'a Job, Loaded<'a>)>,
+    failures: &Failures<'_>,
+) -> Result<usize> {
+    let mut written = 0;
+    for (job, result) in results {
+        let format = Format::of(&job.target).unwrap_or(Format::Png);
+        if let Some(lost) = result.rest.lost_in(format) {
+            let line = format!("{}: {lost}", job.source.display());
+            failures.console.warn(&line);
+        }
+        match pixels::encoded(format, &result.planes, &result.rest) {
+            Ok(bytes) => {
+                save(&job.target, &bytes)?;
+                written += 1;
+            }
+            Err(error) => failures.pass_over(failure(
+                Kind::Data,
+                format!(
+                    "{}: {} x {} pixels cannot be written as {format:?}: {error}; take a .png",
+                    job.source.display(),
+                    result.planes.width,
+                    result.planes.height
+                ),
+            ))?,
+        }
+    }
+    Ok(written)
+}
+
+/// Writes a file that is whole as soon as it has its name.
+fn save(target: &Path, bytes: &[u8]) -> Result<()> {
+    let folder = folder_of(target);
+    create(folder)?;
+    let unfinished = folder.join(format!("{UNFINISHED}.tmp-{}", std::process::id()));
+    std::fs::write(&unfinished, bytes)
+        .and_then(|()| std::fs::rename(&unfinished, target))
+        .map_err(|error| {
+            let _ = std::fs::remove_file(&unfinished);
+            at_path(Kind::Disk, "write", target, &error)
+        })
+}
+
+fn folder_of(target: &Path) -> &Path {
+    match target.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
+}
+
+fn create(folder: &Path) -> Result<()> {
+    std::fs::create_dir_all(folder).map_err(|error| at_path(Kind::Disk, "create", folder, &error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::console::Voice;
+    use crate::tiles::{Requirements, Tile, Tiling};
+    use image::{DynamicImage, Rgb, RgbImage};
+
+    pub(super) fn arguments(input: &[&Path], output: &Path) -> ConversionArguments {
+        ConversionArguments {
+            input: input.iter().map(|path| path.to_path_buf()).collect(),
+            output: output.to_owned(),
+            overwrite: false,
+            tiles: TileArguments {
+                tile: Tile::Auto,
+                tile_pad: 32,
+            },
+        }
+    }
+
+    fn convert(arguments: &ConversionArguments) -> Result<Done> {
+        run(arguments, &mut Console::new(Voice::Quiet), &mut |planes| {
+            Ok(planes.clone())
+        })
+    }
+
+    fn draw(place: &Path, shade: u8) {
+        std::fs::create_dir_all(place.parent().unwrap()).unwrap();
+        let picture = RgbImage::from_fn(9, 7, |x, y| Rgb([x as u8, 20 * y as u8, shade]));
+        picture.save(place).unwrap();
+    }
+
+    fn names(folder: &Path) -> Vec<String> {
+        let files = crate::images::list(folder).unwrap();
+        let name = |index| files.name(index).display().to_string();
+        (0..files.len()).map(name).collect()
+    }
+
+    #[test]
+    fn a_folder_keeps_its_shape_and_a_broken_picture_is_passed_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let (input, output) = (folder.path().join("in"), folder.path().join("new/out"));
+        for name in [
+            "a.png",
+            "deep/er/a.png",
+            "b.bmp",
+            "c.webp",
+            "d.jpg",
+            "e.gif",
+            "f.png",
+        ] {
+            draw(&input.join(name), 9);
+        }
+        std::fs::write(input.join("deep/broken.jpg"), "<html>").unwrap();
+        let whole = std::fs::read(input.join("f.png")).unwrap();
+        std::fs::write(input.join("cut.png"), &whole[..whole.len() - 20]).unwrap();
+        let done = convert(&arguments(&[&input], &output)).unwrap();
+        assert_eq!((done.written, done.failed), (7, 2));
+        let error = done.check().unwrap_err();
+        assert_eq!(exit_code(&error), 3);
+        assert!(error.to_string().starts_with("2 of 9"), "{error}");
+        assert_eq!(
+            names(&output),
+            [
+                "a.png",
+                "b.bmp",
+                "c.webp",
+                "d.jpg",
+                "deep/er/a.png",
+                "e.png",
+                "f.png"
+            ]
+        );
+        for name in ["a.png", "b.bmp", "c.webp", "deep/er/a.png"] {
+            let [old, new] = [&input, &output].map(|place| {
+                let place = place.join(name);
+                let format = image::guess_format(&std::fs::read(&place).unwrap());
+                (crate::images::read(&place).unwrap(), format.unwrap())
+            });
+            assert!(old == new, "{name}");
+        }
+        // Nothing unfinished stays.
+        let hidden = std::fs::read_dir(&output).unwrap().flatten();
+        let hidden = hidden.filter(|entry| entry.file_name().to_string_lossy().starts_with('.'));
+        assert_eq!(hidden.count(), 0);
+
+        // The only picture's failure is that of the process.
+        let error = convert(&arguments(&[&input.join("cut.png")], &output)).unwrap_err();
+        assert_eq!(exit_code(&error), 3);
+        assert!(error.to_string().contains("cut.png: the file ends early"));
+    }
+
+    #[test]
+    fn what_the_network_reports_ends_the_work_unless_it_is_about_the_picture() {
+        let folder = tempfile::tempdir().unwrap();
+        let (input, output) = (folder.path().join("in"), folder.path().join("out"));
+        for (name, shade) in [("a.png", 1), ("b.png", 2), ("c.png", 3), ("d.png", 4)] {
+            draw(&input.join(name), shade);
+        }
+        let arguments = ConversionArguments {
+            overwrite: true,
+            ..arguments(&[&input], &output)
+        };
+        let outcome = |at_two: &dyn Fn(&Planes) -> Result<Planes>| {
+            let mut count = 0;
+            let done = run(&arguments, &mut Console::new(Voice::Quiet), &mut |planes| {
+                count += 1;
+                if count == 2 {
+                    return at_two(planes);
+                }
+                Ok(planes.clone())
+            });
+            (done, count)
+        };
+        let (done, count) = outcome(&|_| Err(failure(Kind::Data, "too small")));
+        assert_eq!(
+            done.unwrap(),
+            Done {
+                written: 3,
+                failed: 1
+            }
+        );
+        assert_eq!(count, 4);
+        let (done, count) = outcome(&|_| anyhow::bail!("no device"));
+        let said = format!("{:#}", done.unwrap_err());
+        assert!(said.contains("b.png: no device"), "{said}");
+        assert_eq!(count, 2);
+        let (done, _) = outcome(&|planes| {
+            let mut planes = planes.clone();
+            planes.values[5] = f32::NAN;
+            Ok(planes)
+        });
+        assert_eq!(exit_code(&done.unwrap_err()), 7);
+        // A place that cannot be written: the threads end, too.
+        std::fs::remove_dir_all(&output).unwrap();
+        let (done, _) = outcome(&|planes| {
+            // The first result may just be written.
+            while std::fs::write(&output, "in the way").is_err() {
+                let _ = std::fs::remove_dir_all(&output);
+            }
+            Ok(planes.clone())
+        });
+        assert_eq!(exit_code(&done.unwrap_err()), 6);
+    }
+
+    #[test]
+    fn many_pictures_are_not_in_memory_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let (input, output) = (folder.path().join("in"), folder.path().join("out"));
+        for index in 0..200 {
+            draw(&input.join(format!("{index:03}.png")), index);
+        }
+        let jobs = plan(&arguments(&[&input], &output)).unwrap();
+        let in_flight = InFlight::default();
+        let mut seen = 0;
+        let done = stream(
+            &jobs,
+            &Console::new(Voice::Quiet),
+            &in_flight,
+            &mut |planes| {
+                // So that the reader could run ahead, and the writer fall behind, if they were let.
+                std::thread::sleep(Duration::from_millis(u64::from(seen % 4 == 0)));
+                seen += 1;
+                Ok(planes.clone())
+            },
+        );
+        assert_eq!(
+            done.unwrap(),
+            Done {
+                written: 200,
+                failed: 0
+            }
+        );
+        let most = in_flight.most.load(Ordering::Relaxed);
+        assert!((2..=3).contains(&most), "{most}");
+        assert_eq!(in_flight.now.load(Ordering::Relaxed), 0);
+        for index in [0, 77, 199] {
+            let place = output.join(format!("{index:03}.png"));
+            let DynamicImage::ImageRgb8(picture) = crate::images::read(&place).unwrap() else {
+                panic!("not RGB");
+            };
+            assert_eq!(picture.get_pixel(3, 2).0, [3, 40, index]);
+        }
+    }
+
+    #[test]
+    fn results_of_before_are_no_pictures_and_are_replaced_only_when_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let (input, output) = (folder.path().join("in"), folder.path().join("in/out"));
+        draw(&input.join("a.png"), 1);
+        draw(&input.join("inner/b.png"), 2);
+        let mut arguments = arguments(&[&input], &output);
+        let left = output.join(format!("{UNFINISHED}.tmp-{}", u32::MAX - 5));
+        std::fs::create_dir(&output).unwrap();
+        std::fs::write(&left, "x").unwrap();
+        assert_eq!(convert(&arguments).unwrap().written, 2);
+        assert_eq!(left.exists(), !cfg!(target_os = "linux"));
+        let error = convert(&arguments).unwrap_err();
+        assert_eq!(exit_code(&error), 2);
+        let said = error.to_string();
+        assert!(said.contains("2 of 2 results are there already"), "{said}");
+        assert!(
+            said.contains("out/a.png") && said.contains("--overwrite"),
+            "{said}"
+        );
+        arguments.overwrite = true;
+        draw(&input.join("a.png"), 7);
+        assert_eq!(convert(&arguments).unwrap().written, 2);
+        assert_eq!(names(&output), ["a.png", "inner/b.png"]);
+        let new = crate::images::read(&output.join("a.png")).unwrap();
+        assert_eq!(new.into_rgb8().get_pixel(0, 0).0[2], 7);
+    }
+
+    #[test]
+    fn a_picture_is_enlarged_in_tiles() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = |name: &str| folder.path().join(name);
+        let picture = RgbImage::from_fn(50, 37, |x, y| Rgb([4 * x as u8, 5 * y as u8, 9]));
+        picture.save(place("small.png")).unwrap();
+        let mut arguments = arguments(&[&place("small.png")], &place("large.png"));
+        arguments.tiles = TileArguments {
+            tile: Tile::Side(24),
+            tile_pad: 6,
+        };
+        let needs = Requirements {
+            multiple: 4,
+            least: 8,
+            scale: 2,
+            bytes_per_pixel: 1,
+        };
+        let mut tiling = Tiling::new(arguments.tiles, needs).unwrap();
+        let mut twice = |part: &Planes| {
+            let (width, height) = (2 * part.width, 2 * part.height);
+            let value = |at: usize| {
+                let (row, x) = (at / width, at % width);
+                part.values[row / 2 * part.width + x / 2]
+            };
+            let values = (0..3 * width * height).map(value).collect();
+            Ok(Planes::new(width, height, values))
+        };
+        let mut console = Console::new(Voice::Quiet);
+        let done = run(&arguments, &mut console, &mut |planes| {
+            tiling.run(planes, &mut twice)
+        });
+        done.unwrap().check().unwrap();
+        assert!(tiling.summary().is_some());
+        let large = crate::images::read(&place("large.png"))
+            .unwrap()
+            .into_rgb8();
+        let expected = RgbImage::from_fn(100, 74, |x, y| *picture.get_pixel(x / 2, y / 2));
+        assert!(large == expected);
+    }
+
+    #[test]
+    fn flags_are_read() {
+        #[derive(clap::Parser)]
+        struct Command {
+            #[command(flatten)]
+            conversion: ConversionArguments,
+        }
+        use clap::Parser;
+        let read = |text: &str| Command::try_parse_from(text.split(' '));
+        let arguments = read("x -i a.png b.png -i c -o out -t 256 --tile-pad 8").unwrap();
+        assert_eq!(arguments.conversion.input.len(), 3);
+        assert_eq!(arguments.conversion.tiles.tile, Tile::Side(256));
+        assert!(read("x -o out").is_err() && read("x -i a -o out -t 0").is_err());
+    }
+}

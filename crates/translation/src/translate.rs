@@ -1,0 +1,112 @@
+//! The verb `translate`, but for the few flags that only one paper has.
+
+use crate::generator::Kind;
+use crate::translator::{Inference, Translator};
+use anyhow::Result;
+use gan_core::console::{Console, Voice};
+use gan_core::conversion::{self, ConversionArguments, Planes};
+use gan_core::images;
+use gan_core::device;
+use gan_core::tiles::{Requirements, Tile, TileArguments, Tiling};
+use image::RgbImage;
+use std::path::PathBuf;
+
+/// Which weights, which pictures.
+#[derive(Debug, Clone, clap::Args)]
+pub struct TranslateArguments {
+    /// A run, a step folder, the file `best` or `latest` of a run, a .safetensors or a .pth; the newest run without it.
+    #[arg(long, value_name = "PATH")]
+    pub checkpoint: Option<PathBuf>,
+    /// The root of all runs.
+    #[arg(long, default_value = "runs", value_name = "DIR")]
+    pub out: PathBuf,
+    /// Where to compute.
+    #[arg(long, default_value = "auto")]
+    pub device: String,
+    /// Which pictures become which.
+    #[command(flatten)]
+    pub conversion: ConversionArguments,
+}
+
+impl Translator {
+    /// What pictures have to be like, and how much memory one takes.
+    pub fn requirements(&self) -> Requirements {
+        let shape = self.shape();
+        let width = shape.width as u64;
+        // Numbers of four bytes that live at once at the widest place, measured at 512 x 512 pixels.
+        let numbers = match shape.kind {
+            Kind::Unet { .. } => 4 * width + 30,
+            Kind::Resnet { .. } => 4 * width + 30,
+        };
+        Requirements {
+            multiple: shape.multiple(),
+            least: shape.shortest(),
+            scale: 1,
+            bytes_per_pixel: 4 * numbers,
+        }
+    }
+
+    /// Translates a picture of any size: mirrored at its edges up to what the network takes, and cut back.
+    ///
+    /// # Errors
+    /// Never in practice: memory alone can run out.
+    pub fn picture(&self, picture: &RgbImage, inference: Inference) -> Result<RgbImage> {
+        let arguments = TileArguments {
+            tile: Tile::Auto,
+            tile_pad: 32,
+        };
+        let mut tiling = Tiling::new(arguments, self.requirements())?;
+        let (width, height) = (picture.width() as usize, picture.height() as usize);
+        let values = crate::pictures::planar(picture, 3)
+            .into_iter()
+            .map(crate::pictures::to_unit)
+            .collect();
+        let planes = Planes::new(width, height, values);
+        let made = tiling.run(&planes, &mut |part| Ok(self.part(part, inference)))?;
+        Ok(images::from_unit(&made.values, 3, width, height))
+    }
+
+    fn part(&self, part: &Planes, inference: Inference) -> Planes {
+        let size = [part.height, part.width];
+        // The same noise for each picture: a result depends on its picture alone.
+        let values = self.translate(part.values.clone(), size, inference, 0);
+        Planes::new(part.width, part.height, values)
+    }
+
+    /// Whether a pixel's result depends on the whole picture (or tile) that the network sees.
+    fn sees_everything(&self, inference: Inference) -> bool {
+        use crate::norm::Norm;
+        use gan_core::layers::Statistics;
+        match self.shape().norm {
+            Norm::Instance => true,
+            Norm::Batch => inference.statistics != Statistics::Running,
+            Norm::None => false,
+        }
+    }
+
+    /// `translate`.
+    ///
+    /// # Errors
+    /// As [`conversion::run`]; [`gan_core::failure::Kind::Data`] at the end when pictures were passed over.
+    pub fn run(&self, arguments: &TranslateArguments, inference: Inference) -> Result<()> {
+        let mut tiling = Tiling::new(arguments.conversion.tiles, self.requirements())?;
+        if !device::is_processor(&arguments.device) {
+            // Memory of its own, of which nothing is known here.
+            tiling = tiling.with_memory(|| None);
+        }
+        let mut console = Console::new(Voice::Normal);
+        let mut network = |part: &Planes| Ok(self.part(part, inference));
+        let mut convert = |picture: &Planes| tiling.run(picture, &mut network);
+        let done = conversion::run(&arguments.conversion, &mut console, &mut convert)?;
+        if let Some(summary) = tiling.summary() {
+            console.say(&summary);
+            if self.sees_everything(inference) {
+                console.warn(
+                    "this network normalises by the statistics of what it sees, which differ from tile to tile: \
+                     colours may drift across a picture. Larger tiles (--tile) or smaller pictures avoid it",
+                );
+            }
+        }
+        done.check()
+    }
+}

@@ -52,16 +52,28 @@ pub struct Gan {
 impl Gan {
     /// All players with fresh weights from the run's seed: N(0, 0.02) (section 4).
     pub fn new(config: &Config, device: &Device) -> Self {
-        let seed = config.training.seed;
         let autodiff = device.clone().autodiff();
+        let generators = generator::generators(config, &autodiff);
+        let discriminators = discriminator::discriminators(config, &autodiff);
+        Self::of(config, generators, discriminators, device)
+    }
+
+    /// As [`Gan::new`], with these networks instead of those that the configuration names.
+    pub fn of(
+        config: &Config,
+        generators: [Generator; 2],
+        discriminators: [Discriminator; 2],
+        device: &Device,
+    ) -> Self {
+        let seed = config.training.seed;
         let (rule, rate, schedule) = (config.rule(), config.lr, config.schedule());
-        let [there, back] = generator::generators(config, &autodiff);
+        let [there, back] = generators;
         let learner = |network, name| {
             let network = initialise(network, Initial::Dcgan, seed, name);
             Learner::new(network, rule, rate, schedule)
         };
         let generators = [learner(there, GENERATORS[0]), learner(back, GENERATORS[1])];
-        let [of_b, of_a] = discriminator::discriminators(config, &autodiff);
+        let [of_b, of_a] = discriminators;
         let learner = |network, name| {
             let network = initialise(network, Initial::Dcgan, seed, name);
             Learner::new(network, rule, rate, schedule)

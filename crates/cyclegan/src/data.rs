@@ -304,13 +304,25 @@ pub const DATASETS: Datasets = Datasets {
         ),
         set!("horse2zebra", "horses (A) and zebras (B)"),
         set!("apple2orange", "apples (A) and oranges (B)"),
-        set!("summer2winter_yosemite", "Yosemite in summer (A) and in winter (B)"),
-        set!("vangogh2photo", "paintings by van Gogh (A) and photographs (B)"),
-        set!("cezanne2photo", "paintings by Cezanne (A) and photographs (B)"),
+        set!(
+            "summer2winter_yosemite",
+            "Yosemite in summer (A) and in winter (B)"
+        ),
+        set!(
+            "vangogh2photo",
+            "paintings by van Gogh (A) and photographs (B)"
+        ),
+        set!(
+            "cezanne2photo",
+            "paintings by Cezanne (A) and photographs (B)"
+        ),
         set!("ukiyoe2photo", "Japanese prints (A) and photographs (B)"),
         set!("maps", "aerial views (A) and street maps (B)"),
         set!("facades", "facades (A) and label maps (B)"),
-        set!("iphone2dslr_flower", "flowers by a telephone (A) and by a camera (B)"),
+        set!(
+            "iphone2dslr_flower",
+            "flowers by a telephone (A) and by a camera (B)"
+        ),
     ],
     procedural: write_procedural,
     procedural_count: 2 * (PROCEDURAL_COUNTS.0 + PROCEDURAL_COUNTS.1),

@@ -163,7 +163,10 @@ impl Gan {
             parts => loss / parts as f64,
         };
         let identity = config.lambda_cycle * config.lambda_identity;
-        let judges = [self.discriminators[0].still(), self.discriminators[1].still()];
+        let judges = [
+            self.discriminators[0].still(),
+            self.discriminators[1].still(),
+        ];
         let mut gathered = [Gathered::default(), Gathered::default()];
         // Of each part: the real pictures of B and A, and those that were made.
         let mut waiting = Vec::new();
@@ -225,7 +228,7 @@ impl Gan {
         for (way, name) in ["D_A", "D_B"].into_iter().enumerate() {
             let mut gathered = Gathered::default();
             for (reals, fakes) in &waiting {
-                let shown = self.from_pool(way, &fakes[way], draw, &autodiff);
+                let shown = self.with_pool(way, &fakes[way], draw, &autodiff);
                 let judge = self.discriminators[way].network();
                 let real = mode.real(judge.forward(reals[way].clone(), Statistics::Update));
                 let fake = mode.fake(judge.forward(shown, Statistics::Update));
@@ -243,7 +246,7 @@ impl Gan {
     }
 
     /// What a discriminator sees of new pictures: themselves, or older ones.
-    fn from_pool(
+    fn with_pool(
         &mut self,
         way: usize,
         fakes: &Tensor<4>,
@@ -329,7 +332,11 @@ impl Stage for Gan {
         for (row, other) in rows.iter_mut().zip(others) {
             row.extend(other);
         }
-        let columns: Vec<&str> = names.iter().flat_map(|names| &names[..width]).copied().collect();
+        let columns: Vec<&str> = names
+            .iter()
+            .flat_map(|names| &names[..width])
+            .copied()
+            .collect();
         let panel = sheet("step", &columns, &rows);
         Ok((panel.into_iter().collect(), Scalars::default()))
     }
@@ -341,12 +348,17 @@ impl Stage for Gan {
         let mut distance = 0.0;
         for way in 0..2 {
             let network = self.generators[way].snapshot();
-            let known = self.examples.pictures[way].iter().zip(&self.examples.answers[way]);
+            let known = self.examples.pictures[way]
+                .iter()
+                .zip(&self.examples.answers[way]);
             for (values, answer) in known {
                 let input = self.pictures(values, 3, &self.device);
                 let statistics = Inference::evaluation().statistics;
                 let made = weights::values(network.forward(input, statistics, None));
-                let away = made.iter().zip(answer).map(|(a, b)| f64::from((a - b).abs()));
+                let away = made
+                    .iter()
+                    .zip(answer)
+                    .map(|(a, b)| f64::from((a - b).abs()));
                 distance += away.sum::<f64>() / made.len() as f64;
                 let [input, made, answer] =
                     [values, &made, answer].map(|values| to_picture(values, side));
@@ -363,7 +375,10 @@ impl Stage for Gan {
         };
         scalars.put("changed", share(|judged| judged.changed));
         scalars.put("kept", share(|judged| judged.kept));
-        scalars.put("changed_and_kept", share(|judged| judged.changed && judged.kept));
+        scalars.put(
+            "changed_and_kept",
+            share(|judged| judged.changed && judged.kept),
+        );
         Ok(scalars)
     }
 

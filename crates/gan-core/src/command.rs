@@ -973,7 +973,11 @@ fn runs_table(out: &Path, word: &str) -> String {
             .as_object()
             .into_iter()
             .flatten()
-            .filter(|(name, _)| name.starts_with("loss") || name.starts_with("d_"))
+            .filter(|(name, _)| {
+                ["loss", "d_", "G_", "D_", "cycle_"]
+                    .iter()
+                    .any(|beginning| name.starts_with(beginning))
+            })
             .map(|(name, value)| format!("{name} {:.3}", value.as_f64().unwrap_or(f64::NAN)))
             .collect();
         let procedural = std::fs::read_to_string(run.join("config.toml"))

@@ -331,7 +331,12 @@ fn cards_html(stage: &Stage) -> String {
     if let Some(epoch) = stage.last("epoch") {
         cards.push(("Epochs".to_string(), short_number(epoch)));
     }
-    for name in stage.columns.keys().filter(|name| name.starts_with("loss")) {
+    let is_shown = |name: &&String| {
+        ["loss", "test_", "answer_", "changed_and_kept"]
+            .iter()
+            .any(|beginning| name.starts_with(beginning))
+    };
+    for name in stage.columns.keys().filter(is_shown) {
         let value = stage
             .last(name)
             .map_or_else(|| "not finite".to_string(), short_number);
@@ -385,8 +390,32 @@ struct ChartGroup {
 }
 
 /// Names that go into one chart, by their beginning.
-const GROUPS: [(&[&str], &str, &str, Kind); 6] = [
+const GROUPS: [(&[&str], &str, &str, Kind); 10] = [
     (&["loss"], "Losses", "", Kind::Automatic),
+    (
+        &["G_GAN", "G_A", "G_B"],
+        "Adversarial loss of generators",
+        "",
+        Kind::Automatic,
+    ),
+    (
+        &["D_real", "D_fake", "D_A", "D_B"],
+        "Loss of discriminators",
+        "",
+        Kind::Automatic,
+    ),
+    (
+        &["cycle_", "idt_"],
+        "Cycle and identity",
+        "",
+        Kind::Automatic,
+    ),
+    (
+        &["changed", "kept"],
+        "Pictures with known answers",
+        "share",
+        Kind::Probability,
+    ),
     (
         &["d_real", "d_fake"],
         "Discriminator outputs",

@@ -343,7 +343,8 @@ fn train<S: Stage>(
                     // What is saved has been looked at.
                     if values.is_none() {
                         let read = window.read();
-                        let read = read.map_err(|bad| bad.failure(plan.seed, &run.kept(S::NAME)))?;
+                        let read =
+                            read.map_err(|bad| bad.failure(plan.seed, &run.kept(S::NAME)))?;
                         window.keep(read);
                     }
                     run.is_best(S::NAME, done, *value)?

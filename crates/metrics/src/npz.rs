@@ -6,6 +6,7 @@
 use anyhow::Result;
 use gan_core::failure::{Kind, at_path, failure};
 use gan_core::weights::write_atomically;
+use half::f16;
 use ndarray::{ArrayD, ArrayView, IxDyn};
 use ndarray_npy::{ReadNpyExt, WriteNpyExt};
 use std::fs::File;
@@ -134,29 +135,26 @@ impl Archive {
         let problem = |what: String| refuse(&self.path, format!("{name}: {what}"));
         let header = Header::check(&bytes).map_err(problem)?;
         let read = |error| problem(format!("{error}"));
+        let bytes = header.widened(bytes);
         let cursor = Cursor::new(&bytes);
-        let flat = |shape: &[usize], values: Vec<f64>| (shape.to_vec(), values);
+        macro_rules! read_as {
+            ($number:ty) => {{
+                let array = ArrayD::<$number>::read_npy(cursor).map_err(read)?;
+                let values = array.iter().map(|number| *number as f64).collect();
+                (array.shape().to_vec(), values)
+            }};
+        }
         Ok(match header.kind.as_str() {
-            "<f8" => {
-                let array = ArrayD::<f64>::read_npy(cursor).map_err(read)?;
-                flat(array.shape(), array.iter().copied().collect())
-            }
-            "<f4" => {
-                let array = ArrayD::<f32>::read_npy(cursor).map_err(read)?;
-                flat(array.shape(), array.iter().map(|x| f64::from(*x)).collect())
-            }
-            "<i8" => {
-                let array = ArrayD::<i64>::read_npy(cursor).map_err(read)?;
-                flat(array.shape(), array.iter().map(|x| *x as f64).collect())
-            }
-            "<u8" => {
-                let array = ArrayD::<u64>::read_npy(cursor).map_err(read)?;
-                flat(array.shape(), array.iter().map(|x| *x as f64).collect())
-            }
-            "|u1" => {
-                let array = ArrayD::<u8>::read_npy(cursor).map_err(read)?;
-                flat(array.shape(), array.iter().map(|x| f64::from(*x)).collect())
-            }
+            "<f8" | ">f8" => read_as!(f64),
+            "<f4" | ">f4" | "<f2" | ">f2" => read_as!(f32),
+            "<i8" | ">i8" => read_as!(i64),
+            "<u8" | ">u8" => read_as!(u64),
+            "<i4" | ">i4" => read_as!(i32),
+            "<u4" | ">u4" => read_as!(u32),
+            "<i2" | ">i2" => read_as!(i16),
+            "<u2" | ">u2" => read_as!(u16),
+            "|u1" => read_as!(u8),
+            "|i1" => read_as!(i8),
             other => {
                 return Err(problem(format!(
                     "its numbers are of type {other}; float64 or float32 are expected: save it with .astype(float)"
@@ -173,6 +171,8 @@ fn refuse(path: &Path, what: impl std::fmt::Display) -> anyhow::Error {
 /// What the header of a `.npy` array says, checked against its bytes before anything is allocated for it.
 struct Header {
     kind: String,
+    /// Where its numbers begin.
+    start: usize,
 }
 
 impl Header {
@@ -226,7 +226,33 @@ impl Header {
         }
         Ok(Self {
             kind: kind.to_owned(),
+            start: start + length,
         })
+    }
+
+    /// The array with numbers of half precision made single: the reader knows none smaller.
+    fn widened(&self, bytes: Vec<u8>) -> Vec<u8> {
+        let is_little = match self.kind.as_str() {
+            "<f2" => true,
+            ">f2" => false,
+            _ => return bytes,
+        };
+        let (head, numbers) = bytes.split_at(self.start);
+        let name = self.kind.as_bytes();
+        let mut wide = head.to_vec();
+        if let Some(place) = head.windows(name.len()).position(|part| part == name) {
+            wide[place..place + name.len()].copy_from_slice(b"<f4");
+        }
+        for pair in numbers.chunks_exact(2) {
+            let pair = [pair[0], pair[1]];
+            let number = if is_little {
+                f16::from_le_bytes(pair)
+            } else {
+                f16::from_be_bytes(pair)
+            };
+            wide.extend(number.to_f32().to_le_bytes());
+        }
+        wide
     }
 }
 
@@ -437,25 +463,27 @@ mod tests {
         assert_eq!(StatisticsFile::read(&path).unwrap(), sample());
     }
 
+    /// An array as numpy writes it.
+    fn entry(kind: &str, order: &str, shape: &str, bytes: Vec<u8>) -> Vec<u8> {
+        let mut header =
+            format!("{{'descr': '{kind}', 'fortran_order': {order}, 'shape': {shape}, }}");
+        while !(10 + header.len() + 1).is_multiple_of(64) {
+            header.push(' ');
+        }
+        header.push('\n');
+        let mut all = b"\x93NUMPY\x01\x00".to_vec();
+        all.extend((header.len() as u16).to_le_bytes());
+        all.extend(header.bytes());
+        all.extend(bytes);
+        all
+    }
+
     /// `np.savez_compressed("numpy.npz", mu=np.array([0.5, -1.5], np.float32), sigma=np.asfortranarray([[2.0, 0.5],
     /// [0.25, 1.0]]))` of numpy 2.4, the sigma deliberately not symmetric.
     #[test]
     fn a_file_of_numpy_is_read_in_either_order() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("numpy.npz");
-        let entry = |kind: &str, order: &str, shape: &str, bytes: Vec<u8>| {
-            let mut header =
-                format!("{{'descr': '{kind}', 'fortran_order': {order}, 'shape': {shape}, }}");
-            while !(10 + header.len() + 1).is_multiple_of(64) {
-                header.push(' ');
-            }
-            header.push('\n');
-            let mut all = b"\x93NUMPY\x01\x00".to_vec();
-            all.extend((header.len() as u16).to_le_bytes());
-            all.extend(header.bytes());
-            all.extend(bytes);
-            all
-        };
         let mu: Vec<u8> = [0.5f32, -1.5]
             .iter()
             .flat_map(|x| x.to_le_bytes())
@@ -476,6 +504,37 @@ mod tests {
         assert_eq!(read.mean, [0.5, -1.5]);
         assert_eq!(read.covariance, [2.0, 0.5, 0.25, 1.0]);
         assert_eq!((read.count, read.provenance), (None, None));
+    }
+
+    #[test]
+    fn numbers_of_other_types_are_read() {
+        // np.array([0.5, -2.0], kind).tobytes() for each kind that holds them.
+        let folder = tempfile::tempdir().unwrap();
+        let kinds: [(&str, &[u8]); 4] = [
+            ("<f2", &[0x00, 0x38, 0x00, 0xc0]),
+            (">f2", &[0x38, 0x00, 0xc0, 0x00]),
+            (">f4", &[0x3f, 0, 0, 0, 0xc0, 0, 0, 0]),
+            (
+                ">f8",
+                &[0x3f, 0xe0, 0, 0, 0, 0, 0, 0, 0xc0, 0, 0, 0, 0, 0, 0, 0],
+            ),
+        ];
+        for (kind, mean) in kinds {
+            let path = folder.path().join("kinds.npz");
+            let mut zip = ZipWriter::new(File::create(&path).unwrap());
+            let stored = SimpleFileOptions::default();
+            zip.start_file("mu.npy", stored).unwrap();
+            zip.write_all(&entry(kind, "False", "(2,)", mean.to_vec()))
+                .unwrap();
+            zip.start_file("sigma.npy", stored).unwrap();
+            let sigma = [3, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 4, 0, 0, 0];
+            zip.write_all(&entry("<i4", "False", "(2, 2)", sigma.to_vec()))
+                .unwrap();
+            zip.finish().unwrap();
+            let read = StatisticsFile::read(&path).unwrap();
+            assert_eq!(read.mean, [0.5, -2.0], "{kind}");
+            assert_eq!(read.covariance, [3.0, 1.0, 1.0, 4.0]);
+        }
     }
 
     #[test]

@@ -294,7 +294,8 @@ impl Examples {
                 return Ok(Self::default());
             };
             let all = found.pairs.len();
-            let chosen = (0..count.min(all)).map(|at| found.pairs[at * all / count.min(all)].clone());
+            let chosen =
+                (0..count.min(all)).map(|at| found.pairs[at * all / count.min(all)].clone());
             let (chosen, decode) = (chosen.collect(), decode(side, config));
             Pictures::open(folder, chosen, 1, MEMORY_BYTES, decode)?
         };
@@ -382,8 +383,16 @@ pub const DATASETS: Datasets = Datasets {
         set!("maps", "aerial views beside street maps", 1 << 30),
         set!("cityscapes", "street scenes beside label maps", 1 << 30),
         set!("night2day", "places at night and by day", 8 << 30),
-        set!("edges2shoes", "drawn edges beside photographs of shoes", 8 << 30),
-        set!("edges2handbags", "drawn edges beside photographs of handbags", 16 << 30),
+        set!(
+            "edges2shoes",
+            "drawn edges beside photographs of shoes",
+            8 << 30
+        ),
+        set!(
+            "edges2handbags",
+            "drawn edges beside photographs of handbags",
+            16 << 30
+        ),
     ],
     procedural: write_procedural,
     procedural_count: PROCEDURAL_COUNTS.0 + PROCEDURAL_COUNTS.1,
@@ -399,7 +408,11 @@ const PROCEDURAL_SIDE: u32 = 256;
 fn write_procedural(folder: &Path, count: usize) -> Result<()> {
     let test = count / 9;
     for number in 0..count {
-        let part = if number < count - test { "train" } else { "test" };
+        let part = if number < count - test {
+            "train"
+        } else {
+            "test"
+        };
         let folder = folder.join(part);
         std::fs::create_dir_all(&folder)
             .map_err(|error| at_path(Kind::Disk, "create", &folder, &error))?;

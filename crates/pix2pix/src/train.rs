@@ -144,9 +144,11 @@ impl Stage for Gan {
             let mut stream = dropout(part);
             // With several parts their graphs would not fit into memory together.
             let fake = if parts == 1 {
-                self.generator
-                    .network()
-                    .forward(input.clone(), Statistics::Update, Some(&mut stream))
+                self.generator.network().forward(
+                    input.clone(),
+                    Statistics::Update,
+                    Some(&mut stream),
+                )
             } else {
                 self.generator
                     .still()
@@ -176,9 +178,11 @@ impl Stage for Gan {
             // The running statistics have seen it.
             let fake = fake.unwrap_or_else(|| {
                 let mut stream = dropout(part);
-                self.generator
-                    .network()
-                    .forward(input.clone(), Statistics::Batch, Some(&mut stream))
+                self.generator.network().forward(
+                    input.clone(),
+                    Statistics::Batch,
+                    Some(&mut stream),
+                )
             });
             let pair = Tensor::cat(vec![input, fake.clone()], 1);
             let adversarial = mode.real(judge.forward(pair, Statistics::Update));
@@ -230,7 +234,10 @@ impl Stage for Gan {
         };
         let (mut distance, mut similarity) = (0.0, 0.0);
         for (fake, (_, target)) in fakes.iter().zip(pairs) {
-            let away = fake.iter().zip(target).map(|(a, b)| f64::from((a - b).abs()));
+            let away = fake
+                .iter()
+                .zip(target)
+                .map(|(a, b)| f64::from((a - b).abs()));
             distance += away.sum::<f64>() / target.len() as f64;
             let [fake, target] =
                 [fake, target].map(|values| Picture::floats(channels, side, side, values));
@@ -257,7 +264,11 @@ impl Stage for Gan {
         };
         let inputs = planes(&batch.a, self.config.input_channels);
         let targets = planes(&batch.b, self.config.output_channels);
-        let rows: Vec<_> = inputs.into_iter().zip(targets).map(|(a, b)| vec![a, b]).collect();
+        let rows: Vec<_> = inputs
+            .into_iter()
+            .zip(targets)
+            .map(|(a, b)| vec![a, b])
+            .collect();
         sheet("reals", &["real_A", "real_B"], &rows).map(|panel| panel.picture)
     }
 

@@ -329,6 +329,7 @@ pub const DATASETS: Datasets = Datasets {
     procedural_about: PROCEDURAL,
     suggest: |_| Vec::new(),
     check: Some(check),
+    pairs: None,
 };
 
 /// Side of the stand-in's files in pixels, that of monet2photo.

@@ -228,6 +228,7 @@ pub const DATASETS: Datasets = Datasets {
     procedural_about: PROCEDURAL,
     suggest,
     check: None,
+    pairs: None,
 };
 
 fn write_procedural(folder: &Path, count: usize) -> Result<()> {

@@ -55,6 +55,47 @@ pub struct Datasets {
     /// Looks at a dataset whose files belong together, prints what is there and gives a last line; without it a
     /// dataset is a folder of pictures or of idx files.
     pub check: Option<fn(&Path) -> Result<String>>,
+    /// `data prepare --pairs`; only where samples are pairs of pictures.
+    pub pairs: Option<fn(&PairPreparation, &mut Console) -> Result<PreparedPairs>>,
+}
+
+/// What `data prepare --pairs` makes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Pairs {
+    /// Of pictures with equal names in two folders (A/train and B/train, trainA and trainB, A and B, ...): pairs side by
+    /// side, A left and B right, in train/ and test/.
+    Combine,
+    /// Of pairs side by side: pictures with equal names in A/train and B/train, A/test and B/test.
+    Split,
+    /// Of photographs: pairs side by side, a line drawing left and the photograph right, in train/ and, with --split,
+    /// test/.
+    Edges,
+}
+
+/// `data prepare --pairs`, for the architecture that does it.
+#[derive(Debug, Clone)]
+pub struct PairPreparation {
+    /// What is made.
+    pub pairs: Pairs,
+    /// The folder of pairs or photographs.
+    pub input: PathBuf,
+    /// The new folder.
+    pub output: PathBuf,
+    /// The side of each square picture of a pair that comes out, in pixels; without it, sizes stay.
+    pub size: Option<u32>,
+    /// The share of photographs that goes to `train`, as [`Preparation::split`].
+    pub split: Option<f64>,
+}
+
+/// What `data prepare --pairs` did.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PreparedPairs {
+    /// How many pairs each part has, by its name.
+    pub parts: Vec<(String, usize)>,
+    /// What was left out, and why.
+    pub left_out: Vec<String>,
+    /// What suits the pairs, for the last line.
+    pub suggestion: String,
 }
 
 /// The file that marks a folder as procedural.
@@ -65,6 +106,18 @@ pub fn procedural_mark(place: &Path) -> Option<String> {
     let text = std::fs::read_to_string(place.join(MARK)).ok()?;
     let first = text.lines().next().unwrap_or_default();
     Some(first.trim_start_matches("PROCEDURAL data: ").to_owned())
+}
+
+/// Marks what is made of procedural data as procedural, too.
+///
+/// # Errors
+/// [`Kind::Disk`].
+pub fn keep_procedural_mark(from: &Path, to: &Path) -> Result<()> {
+    let Ok(text) = std::fs::read(from.join(MARK)) else {
+        return Ok(());
+    };
+    let mark = to.join(MARK);
+    std::fs::write(&mark, text).map_err(|error| at_path(Kind::Disk, "write", &mark, &error))
 }
 
 /// `data`.
@@ -90,7 +143,7 @@ pub enum DataCommand {
 /// `data prepare`.
 #[derive(Debug, Clone, clap::Args)]
 pub struct PrepareCommand {
-    /// The folder of pictures, at any depth.
+    /// The folder of pictures, at any depth; with --pairs, of pairs or photographs.
     #[arg(
         short,
         long,
@@ -116,8 +169,11 @@ pub struct PrepareCommand {
     /// Share of the pictures that goes to train/, the others to test/; told by their names alone.
     #[arg(long, value_name = "SHARE")]
     split: Option<f64>,
+    /// Make a dataset of pairs (architectures that learn from pairs); --size is that of each picture of a pair.
+    #[arg(long, value_name = "WHAT", conflicts_with_all = ["crop", "min_size", "dedupe"])]
+    pairs: Option<Pairs>,
     /// Write the procedural stand-in in the layout of the real data instead.
-    #[arg(long, conflicts_with_all = ["input", "size", "crop", "min_size", "dedupe", "split"])]
+    #[arg(long, conflicts_with_all = ["input", "size", "crop", "min_size", "dedupe", "split", "pairs"])]
     procedural: bool,
     /// Samples of the stand-in.
     #[arg(long, requires = "procedural")]
@@ -423,6 +479,9 @@ impl PrepareCommand {
                 "--split must be between 0 and 1, 0.9 for instance",
             ));
         }
+        if let Some(pairs) = self.pairs {
+            return self.run_pairs(pairs, datasets, console);
+        }
         let preparation = Preparation {
             size: self.size,
             crop: self.crop,
@@ -442,6 +501,58 @@ impl PrepareCommand {
             prepared.small,
             prepared.duplicates,
             prepared.unreadable.len()
+        ));
+        Ok(())
+    }
+}
+
+impl PrepareCommand {
+    fn run_pairs(&self, pairs: Pairs, datasets: &Datasets, mut console: Console) -> Result<()> {
+        let Some(prepare) = datasets.pairs else {
+            return Err(failure(
+                Kind::Usage,
+                format!(
+                    "--pairs is for architectures that learn from pairs of pictures; {} does not",
+                    datasets.word
+                ),
+            ));
+        };
+        if self.split.is_some() && pairs != Pairs::Edges {
+            return Err(failure(
+                Kind::Usage,
+                "--split goes with --pairs edges: combine and split keep the parts that are there",
+            ));
+        }
+        let preparation = PairPreparation {
+            pairs,
+            input: self.input.clone().unwrap_or_else(|| PathBuf::from(".")),
+            output: self.output.clone(),
+            size: self.size,
+            split: self.split,
+        };
+        let prepared = prepare(&preparation, &mut console)?;
+        for line in prepared.left_out.iter().take(10) {
+            console.warn(line);
+        }
+        if prepared.left_out.len() > 10 {
+            console.warn(&format!(
+                "{} more are left out",
+                prepared.left_out.len() - 10
+            ));
+        }
+        let parts: Vec<String> = prepared
+            .parts
+            .iter()
+            .map(|(part, count)| format!("{count} in {part}"))
+            .collect();
+        console.say(&format!(
+            "pairs in {}: {}; left out: {}\nready: {} train --data {} {}",
+            self.output.display(),
+            parts.join(", "),
+            prepared.left_out.len(),
+            datasets.word,
+            self.output.display(),
+            prepared.suggestion
         ));
         Ok(())
     }
@@ -484,7 +595,45 @@ mod tests {
         procedural_about: "nothing",
         suggest: |_| Vec::new(),
         check: None,
+        pairs: None,
     };
+
+    #[test]
+    fn pairs_are_refused_where_there_are_none() {
+        use clap::Parser;
+        #[derive(clap::Parser)]
+        struct Line {
+            #[command(subcommand)]
+            data: DataCommand,
+        }
+        let line = [
+            "x", "prepare", "-i", "here", "-o", "there", "--pairs", "split",
+        ];
+        let parsed = Line::try_parse_from(line).unwrap();
+        let error = parsed.data.run(&DATASETS).unwrap_err();
+        assert_eq!(exit_code(&error), 2);
+        assert!(error.to_string().contains("sample does not"), "{error}");
+        for other in [
+            &["--dedupe"][..],
+            &["--crop", "center"],
+            &["--min-size", "9"],
+        ] {
+            assert!(
+                Line::try_parse_from(line.iter().chain(other)).is_err(),
+                "{other:?}"
+            );
+        }
+        let drawn = [
+            "x",
+            "prepare",
+            "-o",
+            "there",
+            "--pairs",
+            "split",
+            "--procedural",
+        ];
+        assert!(Line::try_parse_from(drawn).is_err());
+    }
 
     #[test]
     fn what_is_no_archive_is_told_and_its_sum_forgotten() {

@@ -232,8 +232,9 @@ pub struct Prepared {
     pub unreadable: Vec<String>,
 }
 
-/// The share of `train` that a name falls into, in [0, 1).
-fn place_of(name: &Path) -> f64 {
+/// Where a name lies among all names, in [0, 1): with a share of `train` above that, it belongs to `train`. It
+/// follows from the name alone, so more pictures later move none.
+pub fn place_of(name: &Path) -> f64 {
     let sum = Sha256::digest(name.to_string_lossy().as_bytes());
     let number = sum[..4]
         .iter()
@@ -250,19 +251,7 @@ impl Preparation {
     /// left to write, [`Kind::Disk`] when it cannot be written; then nothing stays behind.
     pub fn run(&self, input: &Path, output: &Path) -> Result<Prepared> {
         let files = images::list(input)?;
-        let target = target_of(output)?;
-        if std::fs::canonicalize(input).is_ok_and(|input| target.starts_with(input)) {
-            return Err(failure(
-                Kind::Usage,
-                format!(
-                    "-o {} lies inside -i {}: the next time, its pictures would be read too. Choose a folder \
-                     outside",
-                    output.display(),
-                    input.display()
-                ),
-            ));
-        }
-        let new = NewFolder::start(output)?;
+        let new = NewFolder::outside(input, output)?;
         let prepared = self.fill(&files, new.path())?;
         if prepared.written == 0 {
             return Err(failure(
@@ -317,7 +306,7 @@ impl Preparation {
     fn fill(&self, files: &Files, folder: &Path) -> Result<Prepared> {
         let mut prepared = Prepared::default();
         let mut sums = BTreeSet::new();
-        let mut taken = BTreeSet::new();
+        let mut places = Places::default();
         for index in 0..files.len() {
             let picture = match self.shape(&files.path(index)) {
                 Ok(Some(picture)) => picture,
@@ -340,17 +329,7 @@ impl Preparation {
                 Some(share) if place_of(name) < share => "train",
                 Some(_) => "test",
             };
-            let mut place = Path::new(part).join(name).with_extension("png");
-            // 1.jpg and 1.png are two pictures.
-            let mut number = 2;
-            while !taken.insert(place.clone()) {
-                let stem = name.file_stem().unwrap_or_default().to_string_lossy();
-                place = Path::new(part)
-                    .join(name)
-                    .with_file_name(format!("{stem}_{number}.png"));
-                number += 1;
-            }
-            let place = folder.join(place);
+            let place = folder.join(places.png(part, name));
             if let Some(parent) = place.parent() {
                 std::fs::create_dir_all(parent)
                     .map_err(|error| at_path(Kind::Disk, "create", parent, &error))?;
@@ -364,6 +343,29 @@ impl Preparation {
             prepared.written += 1;
         }
         Ok(prepared)
+    }
+}
+
+/// Places of PNG files in a new folder: no two files get the same one.
+#[derive(Debug, Clone, Default)]
+pub struct Places {
+    taken: BTreeSet<PathBuf>,
+}
+
+impl Places {
+    /// The place, from the new folder on, of what is made of the file `name` for `part`.
+    pub fn png(&mut self, part: &str, name: &Path) -> PathBuf {
+        let mut place = Path::new(part).join(name).with_extension("png");
+        // 1.jpg and 1.png are two pictures.
+        let mut number = 2;
+        while !self.taken.insert(place.clone()) {
+            let stem = name.file_stem().unwrap_or_default().to_string_lossy();
+            place = Path::new(part)
+                .join(name)
+                .with_file_name(format!("{stem}_{number}.png"));
+            number += 1;
+        }
+        place
     }
 }
 
@@ -403,6 +405,26 @@ impl NewFolder {
         std::fs::create_dir(&partial)
             .map_err(|error| at_path(Kind::Disk, "create", &partial, &error))?;
         Ok(Self { partial, target })
+    }
+
+    /// [`NewFolder::start`] for what is made of the files under `input`.
+    ///
+    /// # Errors
+    /// [`Kind::Usage`] also when `output` lies inside `input`.
+    pub fn outside(input: &Path, output: &Path) -> Result<Self> {
+        let target = target_of(output)?;
+        if std::fs::canonicalize(input).is_ok_and(|input| target.starts_with(input)) {
+            return Err(failure(
+                Kind::Usage,
+                format!(
+                    "-o {} lies inside -i {}: the next time, its pictures would be read too. Choose a folder \
+                     outside",
+                    output.display(),
+                    input.display()
+                ),
+            ));
+        }
+        Self::start(output)
     }
 
     /// Where to write meanwhile.

@@ -2,7 +2,7 @@
 //! procedural facades.
 
 use crate::config::{Config, Direction};
-use crate::facades;
+use crate::{facades, pairs};
 use anyhow::Result;
 use gan_core::command::{print, save_picture};
 use gan_core::dataset::{Datasets, Known, KnownFile};
@@ -28,6 +28,8 @@ pub const PROCEDURAL: &str = "drawn facades with their label maps, not photograp
 pub struct Found {
     /// The files of each pair: one with both pictures side by side, or two.
     pub pairs: Vec<Vec<PathBuf>>,
+    /// The name of each pair: that of its first file, from the folder of the part on.
+    pub names: Vec<PathBuf>,
     /// Pictures without a partner.
     pub alone: Vec<PathBuf>,
     /// Where they were looked for.
@@ -87,27 +89,38 @@ fn side_by_side(folder: &Path) -> Result<Found> {
     let files = images::list(folder)?;
     Ok(Found {
         pairs: (0..files.len()).map(|at| vec![files.path(at)]).collect(),
+        names: (0..files.len()).map(|at| files.name(at).to_owned()).collect(),
         alone: Vec::new(),
         layout: format!("side by side in {}", folder.display()),
     })
 }
 
 fn two_folders(a: &Path, b: &Path) -> Result<Found> {
-    let by_name = |folder: &Path| -> Result<BTreeMap<PathBuf, PathBuf>> {
+    // Of a.jpg and a.png in one folder, one has a partner.
+    let mut alone = Vec::new();
+    let mut by_name = |folder: &Path| -> Result<BTreeMap<PathBuf, PathBuf>> {
         let files = images::list(folder)?;
-        Ok((0..files.len())
-            .map(|at| (files.name(at).with_extension(""), files.path(at)))
-            .collect())
+        let mut named = BTreeMap::new();
+        for at in 0..files.len() {
+            alone.extend(named.insert(files.name(at).with_extension(""), files.path(at)));
+        }
+        Ok(named)
     };
     let (first, mut second) = (by_name(a)?, by_name(b)?);
     let mut found = Found {
         pairs: Vec::new(),
-        alone: Vec::new(),
+        names: Vec::new(),
+        alone,
         layout: format!("{} and {}", a.display(), b.display()),
     };
     for (name, path) in first {
         match second.remove(&name) {
-            Some(partner) => found.pairs.push(vec![path, partner]),
+            Some(partner) => {
+                found
+                    .names
+                    .push(path.strip_prefix(a).unwrap_or(&path).to_owned());
+                found.pairs.push(vec![path, partner]);
+            }
             None => found.alone.push(path),
         }
     }
@@ -149,8 +162,8 @@ pub fn read(paths: &[PathBuf]) -> Result<[RgbImage; 2]> {
         return Err(failure(
             Kind::Data,
             format!(
-                "{}: a width of {width} pixels cannot be halved into a pair; `pix2pix data combine` puts two \
-                 pictures side by side",
+                "{}: a width of {width} pixels cannot be halved into a pair; `pix2pix data prepare --pairs \
+                 combine` puts two pictures side by side",
                 path.display()
             ),
         ));
@@ -399,6 +412,7 @@ pub const DATASETS: Datasets = Datasets {
     procedural_about: PROCEDURAL,
     suggest: |_| Vec::new(),
     check: Some(check),
+    pairs: Some(pairs::prepare),
 };
 
 /// Side of the stand-in's files in pixels, that of the real facades.
@@ -416,10 +430,8 @@ fn write_procedural(folder: &Path, count: usize) -> Result<()> {
         let folder = folder.join(part);
         std::fs::create_dir_all(&folder)
             .map_err(|error| at_path(Kind::Disk, "create", &folder, &error))?;
-        let [photo, labels] = procedural(number as u64, PROCEDURAL_SIDE as usize);
-        let mut both = RgbImage::new(2 * PROCEDURAL_SIDE, PROCEDURAL_SIDE);
-        image::imageops::replace(&mut both, &photo, 0, 0);
-        image::imageops::replace(&mut both, &labels, i64::from(PROCEDURAL_SIDE), 0);
+        let pair = procedural(number as u64, PROCEDURAL_SIDE as usize);
+        let both = pairs::beside(&pair);
         save_picture(&folder.join(format!("{:04}.png", number + 1)), &both)?;
     }
     Ok(())

@@ -16,8 +16,10 @@
 pub mod config;
 pub mod data;
 pub mod discriminator;
+mod edges;
 pub mod facades;
 pub mod generator;
+pub mod pairs;
 pub mod train;
 pub mod translate;
 

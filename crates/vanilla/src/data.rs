@@ -147,6 +147,7 @@ pub const DATASETS: Datasets = Datasets {
     procedural_about: PROCEDURAL,
     suggest: |_| vec!["vanilla reads idx files; for a folder of pictures use dcgan".to_owned()],
     check: None,
+    pairs: None,
 };
 
 /// Where batches come from.

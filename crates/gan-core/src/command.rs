@@ -9,8 +9,8 @@ use crate::published::WeightsCommand;
 use crate::random::Prior;
 use crate::run::{self, ChangedData, Resumption, Run, listen_for_interrupts};
 use crate::stage::{Plan, Source};
-use crate::weights::{self, Metadata};
-use crate::{animation, latent, located, picture};
+use crate::weights::{self, Metadata, WeightFile};
+use crate::{animation, latent, located, picture, state_dict};
 use anyhow::Result;
 use image::RgbImage;
 use serde::Serialize;
@@ -412,7 +412,7 @@ pub enum SharedCommand {
     Devices,
     /// Describe a checkpoint.
     Info(InfoCommand),
-    /// Write weights as safetensors with PyTorch's names.
+    /// Write weights for PyTorch, as .pth or .safetensors.
     Export(ExportCommand),
     /// List runs, or free disk space.
     #[command(subcommand)]
@@ -463,11 +463,29 @@ impl CheckpointArguments {
     /// # Errors
     /// As [`located::find`].
     pub fn find(&self, word: &str, stages: &[&str], network: &str) -> Result<located::Located> {
-        let average = format!("{network}_ema");
-        let both = [average.as_str(), network];
-        let networks = if self.no_ema { &both[1..] } else { &both[..] };
+        self.find_first(word, stages, &[network])
+    }
+
+    /// As [`CheckpointArguments::find`], of the first of `networks` that is there.
+    ///
+    /// # Errors
+    /// As [`located::find`].
+    fn find_first(
+        &self,
+        word: &str,
+        stages: &[&str],
+        networks: &[&str],
+    ) -> Result<located::Located> {
+        let mut names = Vec::new();
+        for network in networks {
+            if !self.no_ema {
+                names.push(format!("{network}_ema"));
+            }
+            names.push((*network).to_owned());
+        }
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
         let place = self.checkpoint.as_deref();
-        let found = located::find(place, &self.out, word, stages, networks)?;
+        let found = located::find(place, &self.out, word, stages, &names)?;
         let console = Console::new(Voice::Normal);
         for warning in &found.warnings {
             console.warn(warning);
@@ -767,28 +785,59 @@ pub struct ExportCommand {
     /// Which weights.
     #[command(flatten)]
     pub weights: CheckpointArguments,
-    /// Which network of the checkpoint.
-    #[arg(long, default_value = "generator")]
-    pub network: String,
-    /// The safetensors file to write.
+    /// Which network of the checkpoint; without it the generator, of two generator_a.
+    #[arg(long, value_name = "NAME")]
+    pub network: Option<String>,
+    /// The file to write: a PyTorch state dict where the name ends in .pth or .pt, or .safetensors.
     #[arg(short, long, value_name = "FILE")]
     pub output: PathBuf,
 }
 
 impl ExportCommand {
-    /// Writes the weights, with PyTorch's names and layout, as one safetensors file.
+    /// Writes the weights, with PyTorch's names and layout, as one file: safetensors with its metadata, or a state
+    /// dict without, with the counters of batch normalisation that PyTorch asks for.
     ///
     /// # Errors
-    /// [`Kind::Checkpoint`] when there are none, [`Kind::Disk`] when the file cannot be written.
+    /// [`Kind::Usage`] when the name ends otherwise, [`Kind::Checkpoint`] when there are no such weights,
+    /// [`Kind::Disk`] when the file cannot be written.
     pub fn write(&self, word: &str, stages: &[&str]) -> Result<()> {
-        let found = self.weights.find(word, stages, &self.network)?;
-        weights::write(&self.output, &found.file.tensors, &found.file.metadata)?;
+        let ending = self.output.extension().and_then(|ending| ending.to_str());
+        let is_state_dict = match ending {
+            Some("pth" | "pt") => true,
+            Some("safetensors") => false,
+            _ => {
+                return Err(failure(
+                    Kind::Usage,
+                    format!(
+                        "-o {} does not end in .pth, .pt or .safetensors",
+                        self.output.display()
+                    ),
+                ));
+            }
+        };
+        let found = match &self.network {
+            Some(network) => self.weights.find(word, stages, network)?,
+            None => {
+                let usual = ["generator", "generator_a"];
+                self.weights.find_first(word, stages, &usual)?
+            }
+        };
+        let WeightFile { tensors, metadata } = &found.file;
+        let call = if is_state_dict {
+            state_dict::write(&self.output, tensors)?;
+            format!("torch.load({:?}, weights_only=True)", self.output)
+        } else {
+            weights::write(&self.output, tensors, metadata)?;
+            // Counters of batch normalisation are not among them.
+            format!(
+                "safetensors.torch.load_file({:?}), strict=False",
+                self.output
+            )
+        };
         Console::new(Voice::Normal).say(&format!(
-            "{} tensors in {}. In PyTorch: \
-             net.load_state_dict(safetensors.torch.load_file({:?}), strict=False)",
-            found.file.tensors.len(),
-            self.output.display(),
-            self.output
+            "{} tensors in {}. In PyTorch: net.load_state_dict({call})",
+            tensors.len(),
+            self.output.display()
         ));
         Ok(())
     }
@@ -820,7 +869,15 @@ impl InfoCommand {
     /// As [`located::find`].
     pub fn text(&self, word: &str, stages: &[&str]) -> Result<String> {
         use std::fmt::Write as _;
-        let networks = ["generator_ema", "generator", "discriminator"];
+        let networks = [
+            "generator_ema",
+            "generator",
+            "generator_a",
+            "generator_b",
+            "discriminator",
+            "discriminator_a",
+            "discriminator_b",
+        ];
         let found = located::find(
             self.checkpoint.as_deref(),
             &self.out,
@@ -1039,6 +1096,7 @@ fn prune(out: &Path, word: &str, keep: usize, dry_run: bool) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::checkpoint::{self, PartFile};
 
     /// The hook of panics belongs to the whole process: only this test changes it.
     #[test]
@@ -1067,6 +1125,76 @@ mod tests {
         let error = caught(|| Err(failure(Kind::Data, "a.png"))).unwrap_err();
         assert_eq!((exit_code(&error), exit_code(&bug("x"))), (3, 1));
         assert!(caught(|| Ok(())).is_ok());
+    }
+
+    /// A run of step 3 whose networks have these names, and a pool.
+    fn run_of_networks(folder: &Path, networks: &[&str]) {
+        let tensors = |value: f32| {
+            let tensor = weights::HostTensor::vector(vec![value]);
+            weights::Tensors::from([("0.running_mean".to_owned(), tensor)])
+        };
+        let mut parts = Vec::new();
+        for (number, name) in networks.iter().enumerate() {
+            let mut files = vec![PartFile::weights(tensors(number as f32))];
+            if !name.ends_with("_ema") {
+                files.push(PartFile {
+                    suffix: "_optimizer",
+                    ..PartFile::weights(tensors(0.0))
+                });
+            }
+            parts.push(((*name).to_owned(), files));
+        }
+        parts.push(("pool".to_owned(), vec![PartFile::weights(tensors(0.0))]));
+        let identity = checkpoint::Identity {
+            architecture: "x".to_owned(),
+            stage: "gan".to_owned(),
+            step: 3,
+            seed: 0,
+            config: String::new(),
+            data: String::new(),
+            extra: Metadata::new(),
+        };
+        std::fs::create_dir_all(folder.join("checkpoints/gan")).unwrap();
+        checkpoint::save(&folder.join("checkpoints/gan"), &identity, &parts).unwrap();
+    }
+
+    #[test]
+    fn export_finds_the_generator_and_names_what_there_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let two = folder.path().join("two");
+        let networks = ["discriminator_a", "generator_a", "generator_b"];
+        run_of_networks(&two, &networks);
+        let one = folder.path().join("one");
+        run_of_networks(&one, &["generator", "generator_ema"]);
+        let export = |run: &Path, network: Option<&str>, no_ema: bool, name: &str| {
+            let output = folder.path().join(name);
+            let command = ExportCommand {
+                weights: CheckpointArguments {
+                    checkpoint: Some(run.to_owned()),
+                    no_ema,
+                    ..CheckpointArguments::default()
+                },
+                network: network.map(str::to_owned),
+                output: output.clone(),
+            };
+            command.write("x", &["gan"])?;
+            let file = weights::read(&output)?;
+            anyhow::Ok(file.tensors["0.running_mean"].values[0])
+        };
+        for name in ["g.pth", "g.pt", "g.safetensors"] {
+            assert_eq!(export(&two, None, false, name).unwrap(), 1.0);
+            let other = export(&two, Some("generator_b"), false, name);
+            assert_eq!(other.unwrap(), 2.0);
+            assert_eq!(export(&one, None, false, name).unwrap(), 1.0);
+            assert_eq!(export(&one, None, true, name).unwrap(), 0.0);
+        }
+        let error = export(&two, Some("netG"), false, "g.pth").unwrap_err();
+        assert_eq!(exit_code(&error), 4);
+        assert!(error.to_string().ends_with(&networks.join(", ")), "{error}");
+        for name in ["g", "g.onnx", "g.PTH"] {
+            let error = export(&two, None, false, name).unwrap_err();
+            assert_eq!(exit_code(&error), 2, "{error}");
+        }
     }
 
     #[test]

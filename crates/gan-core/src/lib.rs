@@ -37,6 +37,7 @@ mod regular;
 pub mod report;
 pub mod run;
 pub mod stage;
+pub mod state_dict;
 pub mod tensorboard;
 pub mod tiles;
 pub mod weights;

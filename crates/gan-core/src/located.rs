@@ -178,9 +178,23 @@ pub fn find(
     Err(failure(
         Kind::Checkpoint,
         format!(
-            "{} holds none of: {}",
+            "{} holds no {}; there is: {}",
             saved.path.display(),
-            networks.join(", ")
+            networks.join(" or "),
+            held(&saved).join(", ")
         ),
     ))
+}
+
+/// The networks of a checkpoint: what has an optimizer, and running averages.
+fn held(saved: &Saved) -> Vec<&str> {
+    let files = &saved.manifest.files;
+    let names = files
+        .keys()
+        .filter_map(|file| file.strip_suffix(".safetensors"));
+    names
+        .filter(|name| {
+            name.ends_with("_ema") || files.contains_key(&format!("{name}_optimizer.safetensors"))
+        })
+        .collect()
 }

@@ -10,6 +10,7 @@ use crate::regular;
 use anyhow::Result;
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{Tensor, TensorData};
+use pytorch_reader::{PickleValue, PytorchError, PytorchReader};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::{Read, Write};
@@ -353,9 +354,35 @@ pub struct WeightFile {
 /// Files larger than this are refused before they are read: no network here comes near it.
 pub(crate) const MAX_FILE_BYTES: u64 = 4 << 30;
 
+/// Prefixes that wrappers put before every name, the outermost first; DataParallel and `torch.compile` nest
+/// either way.
+const WRAPPERS: [&str; 5] = [
+    "state_dict.",
+    "model_state_dict.",
+    "module.",
+    "_orig_mod.",
+    "module.",
+];
+
+/// Keys under which programs keep a state dict beside other things, the likeliest first. Where there are several
+/// networks, the generator is meant.
+const HOMES: [&str; 9] = [
+    "state_dict",
+    "model_state_dict",
+    "model",
+    "netG",
+    "generator",
+    "G",
+    "params_ema",
+    "params",
+    "net",
+];
+
 /// Reads a weights file: safetensors, or a PyTorch state dict (`.pth`, zip or legacy), told apart
-/// by content. Integer tensors (`num_batches_tracked`) are left out, and a `module.`,
-/// `state_dict.` or `model_state_dict.` prefix that all names share is dropped.
+/// by content. Integer tensors (`num_batches_tracked`) are left out, and a `module.`, `_orig_mod.`,
+/// `state_dict.` or `model_state_dict.` prefix that all names share is dropped. Of a PyTorch file that holds a
+/// dictionary of several things, the state dict under `state_dict`, `model_state_dict`, `model`, `netG`,
+/// `generator`, `G`, `params_ema`, `params` or `net` is read, the first of them.
 ///
 /// # Errors
 /// A [`Kind::Checkpoint`] failure that names the file when it is missing, too large, truncated,
@@ -395,7 +422,7 @@ pub fn read(path: &Path) -> Result<WeightFile> {
             )
         })?
     };
-    for prefix in ["state_dict.", "model_state_dict.", "module."] {
+    for prefix in WRAPPERS {
         let shared = !weights.tensors.is_empty()
             && weights.tensors.keys().all(|name| name.starts_with(prefix));
         if shared {
@@ -409,9 +436,45 @@ pub fn read(path: &Path) -> Result<WeightFile> {
     Ok(weights)
 }
 
+/// Whether a value of a pickle is a state dict: a dictionary whose own tensors have names with dots. The parts of a
+/// module that was saved whole have none.
+fn is_state_dict(value: &PickleValue) -> bool {
+    let is_tensor = |value: &PickleValue| matches!(value, PickleValue::Unsupported(kind) if kind == "torch.Tensor");
+    match value {
+        PickleValue::Dict(entries) => entries
+            .iter()
+            .any(|(name, value)| name.contains('.') && is_tensor(value)),
+        _ => false,
+    }
+}
+
+/// Opens the state dict of a PyTorch file, wherever in the file it lies.
+fn open_pytorch(path: &Path) -> std::result::Result<PytorchReader, PytorchError> {
+    let whole = PytorchReader::new(path)?;
+    let is_prefix = |home: &&str| {
+        let mut rests = whole
+            .tensors()
+            .keys()
+            .filter_map(|name| name.strip_prefix(*home));
+        rests.any(|rest| rest.starts_with('.'))
+    };
+    let mut homes = HOMES.into_iter().filter(is_prefix).peekable();
+    if homes.peek().is_none() {
+        return Ok(whole);
+    }
+    // The names alone do not tell a dictionary in a dictionary from a dot: ResNet's own begin with `model.`.
+    let PickleValue::Dict(root) = PytorchReader::read_pickle_data(path, None)? else {
+        return Ok(whole);
+    };
+    match homes.find(|home| root.get(*home).is_some_and(is_state_dict)) {
+        Some(home) => PytorchReader::with_top_level_key(path, home),
+        None => Ok(whole),
+    }
+}
+
 fn read_pytorch(path: &Path, file_bytes: u64) -> Result<WeightFile> {
     let refuse = |what: String| failure(Kind::Checkpoint, format!("{}: {what}", path.display()));
-    let reader = pytorch_reader::PytorchReader::new(path)
+    let reader = open_pytorch(path)
         .map_err(|error| refuse(format!("not a readable PyTorch file: {error}")))?;
     // A view with stride 0 lets a small file ask for gigabytes: no honest state dict is larger
     // than twice its file (shared storages are read once per name).

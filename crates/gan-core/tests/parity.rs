@@ -201,3 +201,9 @@ fn augmentation_and_its_gradient() {
         );
     }
 }
+
+#[test]
+fn state_dicts_of_every_kind_are_read() {
+    let read = fixture("pytorch_kinds.pth").tensors;
+    assert_eq!(read, fixture("pytorch_kinds.safetensors").tensors);
+}

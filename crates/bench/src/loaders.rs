@@ -20,6 +20,18 @@ struct Dcgan {
     train: TrainCommand<dcgan::config::Flags>,
 }
 
+#[derive(Parser)]
+struct Pix2pix {
+    #[command(flatten)]
+    train: TrainCommand<pix2pix::config::Flags>,
+}
+
+#[derive(Parser)]
+struct Cyclegan {
+    #[command(flatten)]
+    train: TrainCommand<cyclegan::config::Flags>,
+}
+
 /// Each architecture adds its own: word, steps, and `train`.
 type Training = fn(&[String]) -> Result<()>;
 const TRAININGS: &[(&str, u32, Training)] = &[
@@ -28,6 +40,12 @@ const TRAININGS: &[(&str, u32, Training)] = &[
     }),
     ("dcgan", 60, |words| {
         dcgan::train::train(&Dcgan::try_parse_from(words)?.train)
+    }),
+    ("pix2pix", 60, |words| {
+        pix2pix::train::train(&Pix2pix::try_parse_from(words)?.train)
+    }),
+    ("cyclegan", 60, |words| {
+        cyclegan::train::train(&Cyclegan::try_parse_from(words)?.train)
     }),
 ];
 

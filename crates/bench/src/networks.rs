@@ -13,8 +13,18 @@ use gan_core::random::Stream;
 use gan_core::stage::{At, Stage};
 use gan_core::weights::{self, HostTensor, Metadata, Tensors};
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::path::Path;
 use tempfile::TempDir;
+use translation::generator::Generator as Translator;
+use translation::pictures::Batch;
+
+/// Seconds that a turn of one side takes at most, unless one step takes longer.
+const TURN: f64 = 4.0;
+/// A step of more seconds needs no others before it, and few rounds.
+const LONG: f64 = 3.0;
+/// Rounds of long steps.
+const FEW: u32 = 3;
 
 /// A row: a network and what is done with it.
 pub(crate) struct Subject {
@@ -22,6 +32,8 @@ pub(crate) struct Subject {
     word: &'static str,
     kind: Kind,
     preset: &'static str,
+    /// What differs from the preset, as TOML.
+    keys: &'static str,
     batch: usize,
 }
 
@@ -37,9 +49,23 @@ const fn subject(
         word,
         kind,
         preset,
+        keys: "",
         batch,
     }
 }
+
+impl Subject {
+    const fn with(self, keys: &'static str) -> Self {
+        Self { keys, ..self }
+    }
+}
+
+/// Both sides would draw other masks: dropout is left out on both.
+const NO_DROPOUT: &str = "dropout = false";
+/// The pool of made pictures is left out on both sides.
+const NO_POOL: &str = "pool_size = 0";
+/// The authors' choice for pictures of 128 pixels.
+const SMALL: &str = "pool_size = 0\ncrop_size = 128\nload_size = 143\nnet_g = \"resnet_6blocks\"";
 
 /// Each architecture adds its rows here.
 pub(crate) const SUBJECTS: &[Subject] = &[
@@ -92,19 +118,61 @@ pub(crate) const SUBJECTS: &[Subject] = &[
         "paper",
         64,
     ),
+    subject(
+        "pix2pix train, paper, batch 1",
+        "pix2pix",
+        Kind::Train,
+        "paper",
+        1,
+    )
+    .with(NO_DROPOUT),
+    subject(
+        "pix2pix infer, paper, batch 1",
+        "pix2pix",
+        Kind::Infer,
+        "paper",
+        1,
+    )
+    .with(NO_DROPOUT),
+    subject(
+        "cyclegan train, paper, batch 1",
+        "cyclegan",
+        Kind::Train,
+        "paper",
+        1,
+    )
+    .with(NO_POOL),
+    subject(
+        "cyclegan train, 128 px, 6 blocks, batch 1",
+        "cyclegan",
+        Kind::Train,
+        "paper",
+        1,
+    )
+    .with(SMALL),
+    subject(
+        "cyclegan infer, paper, batch 1",
+        "cyclegan",
+        Kind::Infer,
+        "paper",
+        1,
+    )
+    .with(NO_POOL),
 ];
+
+/// One step or one batch of ours. A training step gives its losses.
+type Run = Box<dyn FnMut() -> Result<Vec<f32>>>;
 
 /// A row made ready: our side as a function, PyTorch's as a request.
 pub(crate) struct Ready {
-    /// One step or one batch. A training step gives its losses.
-    pub(crate) run: Box<dyn FnMut() -> Result<Vec<f32>>>,
+    pub(crate) run: Run,
     pub(crate) request: Value,
     // Holds the files that the request names.
     pub(crate) folder: TempDir,
 }
 
 fn configuration<C: Configuration>(subject: &Subject) -> Result<C> {
-    let text = format!("batch_size = {}\n", subject.batch);
+    let text = format!("batch_size = {}\n{}\n", subject.batch, subject.keys);
     merge(&[
         Layer::preset::<C>(subject.preset)?,
         Layer::parse("bench", &text)?,
@@ -117,7 +185,9 @@ impl Subject {
         let folder = tempfile::tempdir().context("a folder for the weights")?;
         match self.word {
             "vanilla" => self.vanilla(folder),
-            _ => self.dcgan(folder),
+            "dcgan" => self.dcgan(folder),
+            "pix2pix" => self.pix2pix(folder),
+            _ => self.cyclegan(folder),
         }
     }
 
@@ -136,17 +206,19 @@ impl Subject {
             &folder,
             &config,
             &files,
-            &[&[self.batch, config.latent_dim], &[self.batch, pixels]],
-            &latent,
-            &real,
+            &[
+                ("latent", &[self.batch, config.latent_dim], &latent),
+                ("real", &[self.batch, pixels], &real),
+            ],
+            PLAYERS,
         )?;
         request["outputs"] = json!(pixels);
-        let run: Box<dyn FnMut() -> Result<Vec<f32>>> = if self.kind == Kind::Train {
-            training(gan, real, config.training.seed)
+        let run: Run = if self.kind == Kind::Train {
+            training(gan, real, config.training.seed, PLAYERS)
         } else {
             let network = weights::apply(
                 vanilla::generator::Generator::new(&config, pixels, &device),
-                &files[0],
+                &files["generator"],
             )?;
             let (batch, width) = (self.batch, config.latent_dim);
             Box::new(move || {
@@ -182,16 +254,18 @@ impl Subject {
             &folder,
             &config,
             &files,
-            &[&[self.batch, config.latent_dim], &shape],
-            &latent,
-            &real,
+            &[
+                ("latent", &[self.batch, config.latent_dim], &latent),
+                ("real", &shape, &real),
+            ],
+            PLAYERS,
         )?;
-        let run: Box<dyn FnMut() -> Result<Vec<f32>>> = if self.kind == Kind::Train {
-            training(gan, real, config.training.seed)
+        let run: Run = if self.kind == Kind::Train {
+            training(gan, real, config.training.seed, PLAYERS)
         } else {
             let network = weights::apply(
                 dcgan::generator::Generator::new(&config, &device),
-                &files[0],
+                &files["generator"],
             )?;
             let (batch, width) = (self.batch, config.latent_dim);
             Box::new(move || {
@@ -208,71 +282,163 @@ impl Subject {
         })
     }
 
-    /// Writes weights and inputs, and says to PyTorch where they are.
+    fn pix2pix(&self, folder: TempDir) -> Result<Ready> {
+        const LOSSES: &[&str] = &["G_GAN", "G_L1", "D_real", "D_fake"];
+        let config: pix2pix::Config = configuration(self)?;
+        let device = Device::flex();
+        let translation = Translation {
+            gan: pix2pix::train::Gan::new(&config, &device),
+            network: pix2pix::generator::generator(&config, &device),
+            name: "generator",
+            channels: [config.input_channels, config.output_channels],
+            side: config.crop_size,
+            losses: LOSSES,
+        };
+        self.translation(folder, &config, translation, device)
+    }
+
+    fn cyclegan(&self, folder: TempDir) -> Result<Ready> {
+        const LOSSES: &[&str] = &[
+            "G_A", "G_B", "cycle_A", "cycle_B", "idt_A", "idt_B", "D_A", "D_B",
+        ];
+        let config: cyclegan::Config = configuration(self)?;
+        let device = Device::flex();
+        let [there, _] = cyclegan::generator::generators(&config, &device);
+        let translation = Translation {
+            gan: cyclegan::train::Gan::new(&config, &device),
+            network: there,
+            name: cyclegan::train::GENERATORS[0],
+            channels: [config.input_channels, config.output_channels],
+            side: config.crop_size,
+            losses: LOSSES,
+        };
+        self.translation(folder, &config, translation, device)
+    }
+
+    fn translation<S: Stage<Batch = Batch> + 'static>(
+        &self,
+        folder: TempDir,
+        config: &impl Configuration,
+        mut translation: Translation<S>,
+        device: Device,
+    ) -> Result<Ready> {
+        let files = weights_of(&mut translation.gan)?;
+        let side = translation.side;
+        let [from, to] = translation
+            .channels
+            .map(|channels| [self.batch, channels, side, side]);
+        let draw = |name: &str, shape: [usize; 4]| {
+            Stream::new(0, name, 0).uniform(shape.iter().product(), -1.0, 1.0)
+        };
+        let batch = Batch {
+            a: draw("a", from),
+            b: draw("b", to),
+        };
+        let inputs: [Input<'_>; 2] = [("a", &from, &batch.a), ("b", &to, &batch.b)];
+        let request = self.request(&folder, config, &files, &inputs, translation.losses)?;
+        let run: Run = if self.kind == Kind::Train {
+            let seed = config.training().seed;
+            training(translation.gan, batch, seed, translation.losses)
+        } else {
+            let network = weights::apply(translation.network, &files[translation.name])?;
+            Box::new(move || {
+                let input = Tensor::from_data(TensorData::new(batch.a.clone(), from), &device);
+                // The authors' protocol, the statistics of the picture itself, but for dropout.
+                let pictures = network.forward(input, Statistics::Batch, None);
+                Ok(weights::values(pictures))
+            })
+        };
+        Ok(Ready {
+            run,
+            request,
+            folder,
+        })
+    }
+
+    /// Writes weights and inputs, and says to PyTorch where they are and which losses to answer.
     fn request(
         &self,
         folder: &TempDir,
         config: &impl Configuration,
-        files: &[Tensors],
-        shapes: &[&[usize]; 2],
-        latent: &[f32],
-        real: &[f32],
+        files: &BTreeMap<String, Tensors>,
+        inputs: &[Input<'_>],
+        losses: &[&str],
     ) -> Result<Value> {
         let write = |name: &str, tensors: &Tensors| -> Result<String> {
-            let path = folder.path().join(name);
+            let path = folder.path().join(format!("{name}.safetensors"));
             weights::write(&path, tensors, &Metadata::new())?;
             Ok(path.display().to_string())
         };
-        let host = |values: &[f32], shape: &[usize]| {
-            let mut tensor = HostTensor::vector(values.to_vec());
-            tensor.shape = shape.to_vec();
-            tensor
-        };
-        let inputs = Tensors::from([
-            ("latent".to_owned(), host(latent, shapes[0])),
-            ("real".to_owned(), host(real, shapes[1])),
-        ]);
+        let inputs: Tensors = inputs
+            .iter()
+            .map(|(name, shape, values)| {
+                let mut tensor = HostTensor::vector(values.to_vec());
+                tensor.shape = shape.to_vec();
+                ((*name).to_owned(), tensor)
+            })
+            .collect();
+        let paths: BTreeMap<&String, String> = files
+            .iter()
+            .map(|(name, tensors)| Ok((name, write(name, tensors)?)))
+            .collect::<Result<_>>()?;
         Ok(json!({
             "do": self.kind,
             "word": self.word,
             "config": serde_json::to_value(config)?,
-            "weights_g": write("generator.safetensors", &files[0])?,
-            "weights_d": write("discriminator.safetensors", &files[1])?,
-            "inputs": write("inputs.safetensors", &inputs)?,
+            "weights": paths,
+            "inputs": write("inputs", &inputs)?,
+            "losses": losses,
             "outputs_to": folder.path().join("outputs.safetensors"),
         }))
     }
 }
 
-/// The weights of the first two parts: generator and discriminator.
-fn weights_of(gan: &mut impl Stage) -> Result<Vec<Tensors>> {
-    let mut files = Vec::new();
-    gan.parts(&mut |_, part| {
+/// What the rows of pix2pix and cyclegan have in common.
+struct Translation<S> {
+    gan: S,
+    /// The generator that inference runs, and its name in a checkpoint.
+    network: Translator,
+    name: &'static str,
+    /// Of domain A, or the inputs, and of domain B, or the targets.
+    channels: [usize; 2],
+    side: usize,
+    losses: &'static [&'static str],
+}
+
+/// Name, shape and values of what goes into a network.
+type Input<'a> = (&'a str, &'a [usize], &'a [f32]);
+
+/// The losses of vanilla and dcgan.
+const PLAYERS: &[&str] = &["loss_d", "loss_g"];
+
+/// The weights of each part by its name.
+fn weights_of(gan: &mut impl Stage) -> Result<BTreeMap<String, Tensors>> {
+    let mut files = BTreeMap::new();
+    gan.parts(&mut |name, part| {
         files.extend(
             part.files()
                 .into_iter()
                 .filter(|file| file.suffix.is_empty())
-                .map(|file| file.tensors),
+                .map(|file| (name.to_owned(), file.tensors)),
         );
         Ok(())
     })?;
     Ok(files)
 }
 
-fn training<S: Stage<Batch = Vec<f32>> + 'static>(
+fn training<S: Stage<Batch: Clone> + 'static>(
     mut gan: S,
-    real: Vec<f32>,
+    batch: S::Batch,
     seed: u64,
-) -> Box<dyn FnMut() -> Result<Vec<f32>>> {
+    losses: &'static [&'static str],
+) -> Run {
     let mut step = 0;
     Box::new(move || {
-        let scalars = gan.step(real.clone(), &At::new(seed, step, 1_000_000_000))?;
+        let scalars = gan.step(batch.clone(), &At::new(seed, step, 1_000_000_000))?;
         step += 1;
-        let losses = scalars
-            .read()
-            .into_iter()
-            .filter(|(name, _)| name.starts_with("loss_"));
-        Ok(losses.map(|(_, value)| value as f32).collect())
+        let scalars: BTreeMap<_, _> = scalars.read().into_iter().collect();
+        let values = losses.iter().filter_map(|name| scalars.get(name));
+        Ok(values.map(|value| *value as f32).collect())
     })
 }
 
@@ -296,7 +462,11 @@ pub(crate) fn measure(options: &Options, threads: usize) -> Result<Vec<Row>> {
             request,
             folder,
         } = subject.ready()?;
-        let first = run()?;
+        let mut first = Vec::new();
+        let once = time(&mut || {
+            first = run()?;
+            Ok(())
+        })?;
         let mut difference = None;
         if let Some(peer) = &mut peer {
             peer.ask(&request)?;
@@ -305,10 +475,22 @@ pub(crate) fn measure(options: &Options, threads: usize) -> Result<Vec<Row>> {
         }
         let mut ours = Vec::new();
         let mut torch: Vec<Vec<f64>> = Vec::new();
-        // Some steps a turn.
-        let turn = if subject.kind == Kind::Train { 3 } else { 10 };
-        for _ in 0..options.rounds {
-            machine::settle(&mut || run().map(drop))?;
+        // Some steps a turn, and fewer of long ones.
+        let most = if subject.kind == Kind::Train {
+            3.0
+        } else {
+            10.0
+        };
+        let turn = (TURN / once).clamp(1.0, most) as u32;
+        let rounds = if once > LONG {
+            options.rounds.min(FEW)
+        } else {
+            options.rounds
+        };
+        for _ in 0..rounds {
+            if once <= LONG {
+                machine::settle(&mut || run().map(drop))?;
+            }
             for _ in 0..turn {
                 ours.push(time(&mut || run().map(drop))?);
             }
@@ -340,7 +522,8 @@ pub(crate) fn measure(options: &Options, threads: usize) -> Result<Vec<Row>> {
     Ok(rows)
 }
 
-/// The largest difference between both sides' results, as a share of the largest result.
+/// The largest difference between both sides' results: of pictures as a share of the largest value, of losses each as
+/// a share of itself.
 fn difference_of(kind: Kind, ours: &[f32], peer: &mut Peer, folder: &Path) -> Result<f64> {
     let theirs: Vec<f32> = if kind == Kind::Train {
         serde_json::from_value(peer.ask(&json!({"do": "losses"}))?["losses"].clone())?
@@ -364,7 +547,14 @@ fn difference_of(kind: Kind, ours: &[f32], peer: &mut Peer, folder: &Path) -> Re
     let difference = ours
         .iter()
         .zip(&theirs)
-        .map(|(ours, theirs)| (ours - theirs).abs())
+        .map(|(ours, theirs)| {
+            let whole = if kind == Kind::Train {
+                theirs.abs()
+            } else {
+                largest
+            };
+            (ours - theirs).abs() / whole
+        })
         // `max` would lose a value that is no number.
         .fold(0.0_f32, |most, away| {
             if away.is_nan() {
@@ -373,5 +563,5 @@ fn difference_of(kind: Kind, ours: &[f32], peer: &mut Peer, folder: &Path) -> Re
                 most.max(away)
             }
         });
-    Ok(f64::from(difference / largest))
+    Ok(f64::from(difference))
 }

@@ -11,9 +11,9 @@ use serde::Serialize;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Kind {
-    /// A whole training step: both players, both optimizers.
+    /// A whole training step: all players, all optimizers.
     Train,
-    /// A generator from a latent vector to pictures.
+    /// A generator from a latent vector, or from a picture, to pictures.
     Infer,
     /// One operator.
     Op,
@@ -45,7 +45,7 @@ pub(crate) struct Row {
     pub(crate) ours_mib: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) torch_mib: Option<f64>,
-    /// Largest difference of the results / largest result.
+    /// Largest difference of the pictures / largest value; of a training step, of a loss / that loss.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) difference: Option<f64>,
     /// Share of the time that waits for data.

@@ -119,9 +119,8 @@ mod tests {
             (0..count).map(|at| (at as f32 * seed).sin()).collect()
         };
         let (x, y) = (draw(40, 0.7), draw(2 * 11 * 10, 1.3));
-        let dot = |a: &[f32], b: &[f32]| -> f64 {
-            a.iter().zip(b).map(|(a, b)| f64::from(a * b)).sum()
-        };
+        let dot =
+            |a: &[f32], b: &[f32]| -> f64 { a.iter().zip(b).map(|(a, b)| f64::from(a * b)).sum() };
         let there = dot(&reflect(margin, size, &x), &y);
         let back = dot(&x, &reflect_gradient(margin, size, &y));
         assert!((there - back).abs() < 1e-4, "{there} {back}");

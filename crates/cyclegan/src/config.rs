@@ -66,9 +66,18 @@ gan_core::configuration! {
 impl Configuration for Config {
     const WORD: &'static str = "cyclegan";
     const PRESETS: &'static [(&'static str, &'static str)] = &[
-        ("quick", include_str!("../../../configs/cyclegan/quick.toml")),
-        ("paper", include_str!("../../../configs/cyclegan/paper.toml")),
-        ("faces", include_str!("../../../configs/cyclegan/faces.toml")),
+        (
+            "quick",
+            include_str!("../../../configs/cyclegan/quick.toml"),
+        ),
+        (
+            "paper",
+            include_str!("../../../configs/cyclegan/paper.toml"),
+        ),
+        (
+            "faces",
+            include_str!("../../../configs/cyclegan/faces.toml"),
+        ),
     ];
 
     fn training(&self) -> &Training {

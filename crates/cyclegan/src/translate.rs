@@ -98,7 +98,5 @@ pub fn translate(command: &TranslateCommand) -> Result<()> {
     found.warnings.iter().for_each(|line| console.warn(line));
     console.say(&format!("weights: {}", found.path.display()));
     let translator = Translator::new(found, &shared.device).context("--checkpoint")?;
-    translator
-        .0
-        .run(shared, Inference::evaluation())
+    translator.0.run(shared, Inference::evaluation())
 }

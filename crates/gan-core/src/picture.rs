@@ -452,9 +452,8 @@ mod tests {
         let sheet = table(&["real_A", "B"], &rows);
         assert_eq!(sheet.dimensions(), (2 * 22 + 2, 12 + 2 * 12 + 2));
         assert_eq!(sheet.get_pixel(2, 12 + 2 + 10 + 2).0, [50; 3]);
-        let inked = |from: u32, to: u32| {
-            (from..to).any(|x| (0..12).any(|y| sheet.get_pixel(x, y) == &INK))
-        };
+        let inked =
+            |from: u32, to: u32| (from..to).any(|x| (0..12).any(|y| sheet.get_pixel(x, y) == &INK));
         assert!(inked(2, 22) && inked(24, 30) && !inked(31, 46));
     }
 

@@ -82,7 +82,10 @@ impl Configuration for Config {
     const PRESETS: &'static [(&'static str, &'static str)] = &[
         ("quick", include_str!("../../../configs/pix2pix/quick.toml")),
         ("paper", include_str!("../../../configs/pix2pix/paper.toml")),
-        ("facades", include_str!("../../../configs/pix2pix/facades.toml")),
+        (
+            "facades",
+            include_str!("../../../configs/pix2pix/facades.toml"),
+        ),
     ];
 
     fn training(&self) -> &Training {

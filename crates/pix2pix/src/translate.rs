@@ -41,7 +41,13 @@ impl Translator {
     /// When there is no such checkpoint, or it is damaged or of another model.
     pub fn open(checkpoint: impl AsRef<Path>) -> Result<Self> {
         let place = Some(checkpoint.as_ref());
-        let found = located::find(place, Path::new("runs"), "pix2pix", &[STAGE], &["generator"])?;
+        let found = located::find(
+            place,
+            Path::new("runs"),
+            "pix2pix",
+            &[STAGE],
+            &["generator"],
+        )?;
         Self::new(found, "cpu")
     }
 

@@ -91,9 +91,15 @@ impl Pictures {
         let fingerprint = match &store {
             Store::Memory(samples) => {
                 let sums: String = samples.iter().map(|sample| sha256(sample)).collect();
-                format!("{} pictures, sha256 {}", samples.len(), sha256(sums.as_bytes()))
+                format!(
+                    "{} pictures, sha256 {}",
+                    samples.len(),
+                    sha256(sums.as_bytes())
+                )
             }
-            Store::Files { folder, samples, .. } => {
+            Store::Files {
+                folder, samples, ..
+            } => {
                 let mut names = String::new();
                 for path in samples.iter().flatten() {
                     let bytes = path.metadata().map_or(0, |data| data.len());
@@ -298,7 +304,10 @@ mod tests {
         };
         let mut out = Vec::new();
         cut.append(&[numbered(4), numbered(4)].concat(), &mut out);
-        let bytes: Vec<u8> = out.iter().map(|v| ((v + 1.0) * 127.5).round() as u8).collect();
+        let bytes: Vec<u8> = out
+            .iter()
+            .map(|v| ((v + 1.0) * 127.5).round() as u8)
+            .collect();
         assert_eq!(bytes, [10, 9, 14, 13, 10, 9, 14, 13]);
     }
 

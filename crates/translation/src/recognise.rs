@@ -102,11 +102,7 @@ fn unet(tensors: &Tensors, width: usize, input: usize) -> Result<Shape> {
     let home = |level: usize| format!("model.model.1{}", ".model.3".repeat(level - 1));
     let is_level =
         |level: &usize| tensors.contains_key(&format!("{}.model.1.weight", home(*level)));
-    let levels = 1
-        + (1..)
-            .take_while(is_level)
-            .take(MOST_LEVELS)
-            .count();
+    let levels = 1 + (1..).take_while(is_level).take(MOST_LEVELS).count();
     if !(2..=MOST_LEVELS).contains(&levels) {
         return Err(strange(&format!("a U-Net of {levels} levels")));
     }
@@ -195,7 +191,10 @@ mod tests {
         ];
         let tensors = names.map(|name| (name.to_owned(), tensor())).into();
         let left = without_stale_statistics(tensors);
-        assert_eq!(left.keys().collect::<Vec<_>>(), names[2..].iter().collect::<Vec<_>>());
+        assert_eq!(
+            left.keys().collect::<Vec<_>>(),
+            names[2..].iter().collect::<Vec<_>>()
+        );
     }
 
     #[test]

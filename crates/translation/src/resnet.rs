@@ -103,9 +103,9 @@ impl Resnet {
         mut dropout: Option<&mut Stream>,
     ) -> Tensor<4> {
         let relu = Activation::RELU;
-        let mut features =
-            self.input_norm
-                .after(&self.input, reflect(input, 3), statistics, relu);
+        let mut features = self
+            .input_norm
+            .after(&self.input, reflect(input, 3), statistics, relu);
         for (down, norm) in self.downs.iter().zip(&self.down_norms) {
             features = norm.after(down, features, statistics, relu);
         }

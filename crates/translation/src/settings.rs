@@ -18,7 +18,10 @@ pub fn check_networks(
     generator: &generator::Shape,
     discriminator: &discriminator::Shape,
 ) -> Result<()> {
-    for (key, width) in [("width_g", generator.width), ("width_d", discriminator.width)] {
+    for (key, width) in [
+        ("width_g", generator.width),
+        ("width_d", discriminator.width),
+    ] {
         if !(1..=MOST_WIDTH).contains(&width) {
             let rule = format!("it must be from 1 to {MOST_WIDTH}");
             return Err(illegal(key, width, &rule));

@@ -45,7 +45,10 @@ fn generator(name: &str, shape: Shape) {
             let output = network.forward(tensor(input, &device), statistics, None);
             (weights::values(output), network)
         };
-        let modes = [("batch", Statistics::Batch), ("running", Statistics::Running)];
+        let modes = [
+            ("batch", Statistics::Batch),
+            ("running", Statistics::Running),
+        ];
         for (mode, statistics) in modes {
             if let Some(expected) = file.get(&format!("output_{mode}{wide}")) {
                 let what = format!("{name} output_{mode}{wide}");
@@ -145,7 +148,11 @@ fn dropout_acts_where_the_authors_have_it() {
         let mut stream = Stream::replaying(draws);
         let input = tensor(&file["input"], &device);
         let output = network.forward(input, Statistics::Batch, Some(&mut stream));
-        assert_close(name, &weights::values(output), &file["output_dropout"].values);
+        assert_close(
+            name,
+            &weights::values(output),
+            &file["output_dropout"].values,
+        );
     }
 }
 
@@ -181,7 +188,9 @@ fn discriminators_are_the_authors() {
 #[test]
 fn parameters_are_as_many_as_the_authors() {
     let count = |tensors: Tensors| -> usize {
-        let learned = tensors.iter().filter(|(name, _)| !name.contains("running_"));
+        let learned = tensors
+            .iter()
+            .filter(|(name, _)| !name.contains("running_"));
         learned.map(|(_, tensor)| tensor.values.len()).sum()
     };
     let shape = |kind, norm| Shape {
@@ -192,7 +201,10 @@ fn parameters_are_as_many_as_the_authors() {
         input: 3,
         output: 3,
     };
-    let (unet, resnet) = (|levels| Kind::Unet { levels }, |blocks| Kind::Resnet { blocks });
+    let (unet, resnet) = (
+        |levels| Kind::Unet { levels },
+        |blocks| Kind::Resnet { blocks },
+    );
     for (kind, norm, expected) in [
         (unet(8), Norm::Batch, 54_413_955),
         (unet(7), Norm::Batch, 41_828_995),
@@ -222,7 +234,11 @@ fn reflection_and_instance_normalisation_are_pytorchs_both_ways() {
         let input = Tensor::from_inner(tensor(&file["input"], &device)).require_grad();
         let output = reflect(input.clone(), margin);
         let expected = &file[&format!("output.{margin}")].values;
-        assert_close("reflection", &weights::values(output.clone().inner()), expected);
+        assert_close(
+            "reflection",
+            &weights::values(output.clone().inner()),
+            expected,
+        );
         let factors = Tensor::from_inner(tensor(&file[&format!("factors.{margin}")], &device));
         let gradients = (output * factors).sum().backward();
         let gradient = weights::values(input.grad(&gradients).unwrap());
@@ -248,15 +264,23 @@ fn losses_are_pytorchs_both_ways() {
     let check = |name: &str, of: &str, loss: &dyn Fn(Tensor<4>) -> Tensor<1>| {
         let input = Tensor::from_inner(tensor(&file[of], &device)).require_grad();
         let loss = loss(input.clone());
-        assert_close(name, &weights::values(loss.clone().inner()), &file[name].values);
+        assert_close(
+            name,
+            &weights::values(loss.clone().inner()),
+            &file[name].values,
+        );
         let gradients = loss.backward();
         let gradient = weights::values(input.grad(&gradients).unwrap());
         let expected = &file[&format!("{name}.gradient")].values;
         assert_close(name, &gradient, expected);
     };
     for (name, mode) in [("vanilla", GanMode::Vanilla), ("lsgan", GanMode::Lsgan)] {
-        check(&format!("{name}_real"), "logits", &|logits| mode.real(logits));
-        check(&format!("{name}_fake"), "logits", &|logits| mode.fake(logits));
+        check(&format!("{name}_real"), "logits", &|logits| {
+            mode.real(logits)
+        });
+        check(&format!("{name}_fake"), "logits", &|logits| {
+            mode.fake(logits)
+        });
     }
     let wanted = || Tensor::from_inner(tensor(&file["wanted"], &device));
     check("l1", "made", &|made| l1(made, wanted()));

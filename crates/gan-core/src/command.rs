@@ -821,13 +821,8 @@ impl InfoCommand {
     pub fn text(&self, word: &str, stages: &[&str]) -> Result<String> {
         use std::fmt::Write as _;
         let networks = ["generator_ema", "generator", "discriminator"];
-        let found = located::find(
-            self.checkpoint.as_deref(),
-            &self.out,
-            word,
-            stages,
-            &networks,
-        )?;
+        let place = self.checkpoint.as_deref();
+        let found = located::find_any(place, &self.out, word, stages, &networks)?;
         let mut text = String::new();
         let folder = found.path.parent().unwrap_or(Path::new("."));
         let _ = writeln!(text, "file        {}", found.path.display());

@@ -5,8 +5,8 @@ use crate::translator::{Inference, Translator};
 use anyhow::Result;
 use gan_core::console::{Console, Voice};
 use gan_core::conversion::{self, ConversionArguments, Planes};
-use gan_core::images;
 use gan_core::device;
+use gan_core::images;
 use gan_core::tiles::{Requirements, Tile, TileArguments, Tiling};
 use image::RgbImage;
 use std::path::PathBuf;
@@ -63,7 +63,7 @@ impl Translator {
             .collect();
         let planes = Planes::new(width, height, values);
         let made = tiling.run(&planes, &mut |part| Ok(self.part(part, inference)))?;
-        Ok(images::from_unit(&made.values, 3, width, height))
+        Ok(images::from_unit(&made.values, 3, height, width))
     }
 
     fn part(&self, part: &Planes, inference: Inference) -> Planes {

@@ -149,8 +149,8 @@ pub fn read(paths: &[PathBuf]) -> Result<[RgbImage; 2]> {
         return Err(failure(
             Kind::Data,
             format!(
-                "{}: a width of {width} pixels cannot be halved into a pair; `pix2pix data combine` puts two \
-                 pictures side by side",
+                "{}: a width of {width} pixels cannot be halved into a pair; pictures that are no pairs side by side \
+                 go under equal names into trainA/ and trainB/",
                 path.display()
             ),
         ));
@@ -201,6 +201,8 @@ pub struct Data {
 pub struct Examples {
     /// Input and target of each, planar, in [-1, 1], `crop_size` pixels a side.
     pub pairs: Vec<(Vec<f32>, Vec<f32>)>,
+    /// Pairs that cannot be read, or are none, with the reason; they are left out.
+    pub broken: Vec<String>,
 }
 
 impl Data {
@@ -282,30 +284,43 @@ impl Examples {
     /// Up to `count` pairs of the test set, evenly spread; none where there is no test set.
     ///
     /// # Errors
-    /// [`Kind::Data`] when one of them cannot be read.
+    /// [`Kind::Data`] when the folder of the test set holds no pictures.
     pub fn open(config: &Config, count: usize) -> Result<Self> {
         let folder = Path::new(&config.training.data);
         let side = config.crop_size;
-        let pictures = if config.training.data.is_empty() {
+        let mut examples = Self::default();
+        if config.training.data.is_empty() {
             let (first, all) = PROCEDURAL_COUNTS;
-            drawn(first, all.min(count), side, config)
-        } else {
-            let Some(found) = find(folder, "test")? else {
-                return Ok(Self::default());
-            };
-            let all = found.pairs.len();
-            let chosen = (0..count.min(all)).map(|at| found.pairs[at * all / count.min(all)].clone());
-            let (chosen, decode) = (chosen.collect(), decode(side, config));
-            Pictures::open(folder, chosen, 1, MEMORY_BYTES, decode)?
-        };
-        let middle = config.input_channels * side * side;
-        let mut pairs = Vec::with_capacity(pictures.len());
-        for index in 0..pictures.len() {
-            let bytes = pictures.sample(index)?;
-            let unit = |bytes: &[u8]| bytes.iter().copied().map(to_unit).collect();
-            pairs.push((unit(&bytes[..middle]), unit(&bytes[middle..])));
+            for number in first..first + all.min(count) {
+                examples.push(
+                    &sample(&procedural(number as u64, side), side, config),
+                    config,
+                );
+            }
+            return Ok(examples);
         }
-        Ok(Self { pairs })
+        let Some(found) = find(folder, "test")? else {
+            return Ok(examples);
+        };
+        let alone = found.alone.iter();
+        examples.broken = alone
+            .map(|path| format!("{} has no partner", path.display()))
+            .collect();
+        let all = found.pairs.len();
+        let chosen = count.min(all);
+        for at in 0..chosen {
+            match read(&found.pairs[at * all / chosen]) {
+                Ok(pair) => examples.push(&sample(&pair, side, config), config),
+                Err(error) => examples.broken.push(format!("{error:#}")),
+            }
+        }
+        Ok(examples)
+    }
+
+    fn push(&mut self, sample: &[u8], config: &Config) {
+        let unit = |bytes: &[u8]| bytes.iter().copied().map(to_unit).collect();
+        let (input, target) = sample.split_at(config.input_channels * config.crop_size.pow(2));
+        self.pairs.push((unit(input), unit(target)));
     }
 }
 
@@ -382,8 +397,16 @@ pub const DATASETS: Datasets = Datasets {
         set!("maps", "aerial views beside street maps", 1 << 30),
         set!("cityscapes", "street scenes beside label maps", 1 << 30),
         set!("night2day", "places at night and by day", 8 << 30),
-        set!("edges2shoes", "drawn edges beside photographs of shoes", 8 << 30),
-        set!("edges2handbags", "drawn edges beside photographs of handbags", 16 << 30),
+        set!(
+            "edges2shoes",
+            "drawn edges beside photographs of shoes",
+            8 << 30
+        ),
+        set!(
+            "edges2handbags",
+            "drawn edges beside photographs of handbags",
+            16 << 30
+        ),
     ],
     procedural: write_procedural,
     procedural_count: PROCEDURAL_COUNTS.0 + PROCEDURAL_COUNTS.1,
@@ -399,7 +422,11 @@ const PROCEDURAL_SIDE: u32 = 256;
 fn write_procedural(folder: &Path, count: usize) -> Result<()> {
     let test = count / 9;
     for number in 0..count {
-        let part = if number < count - test { "train" } else { "test" };
+        let part = if number < count - test {
+            "train"
+        } else {
+            "test"
+        };
         let folder = folder.join(part);
         std::fs::create_dir_all(&folder)
             .map_err(|error| at_path(Kind::Disk, "create", &folder, &error))?;

@@ -14,6 +14,7 @@ use gan_core::device;
 use gan_core::init::{Initial, initialise};
 use gan_core::layers::Statistics;
 use gan_core::learner::{Gathered, Learner};
+use gan_core::located::is_single_file;
 use gan_core::loss::l1;
 use gan_core::random::Stream;
 use gan_core::stage::{At, Panel, Scalars, Stage, fit};
@@ -76,7 +77,7 @@ impl Gan {
         self.generator
             .load_weights(&tensors)
             .with_context(|| named(&path))?;
-        if !place.is_file() {
+        if !is_single_file(place) {
             let (path, tensors) = find("discriminator")?;
             self.discriminator
                 .load_weights(&tensors)
@@ -144,9 +145,11 @@ impl Stage for Gan {
             let mut stream = dropout(part);
             // With several parts their graphs would not fit into memory together.
             let fake = if parts == 1 {
-                self.generator
-                    .network()
-                    .forward(input.clone(), Statistics::Update, Some(&mut stream))
+                self.generator.network().forward(
+                    input.clone(),
+                    Statistics::Update,
+                    Some(&mut stream),
+                )
             } else {
                 self.generator
                     .still()
@@ -176,9 +179,11 @@ impl Stage for Gan {
             // The running statistics have seen it.
             let fake = fake.unwrap_or_else(|| {
                 let mut stream = dropout(part);
-                self.generator
-                    .network()
-                    .forward(input.clone(), Statistics::Batch, Some(&mut stream))
+                self.generator.network().forward(
+                    input.clone(),
+                    Statistics::Batch,
+                    Some(&mut stream),
+                )
             });
             let pair = Tensor::cat(vec![input, fake.clone()], 1);
             let adversarial = mode.real(judge.forward(pair, Statistics::Update));
@@ -217,8 +222,10 @@ impl Stage for Gan {
 
     fn validate(&self, at: &At) -> Result<Scalars> {
         let mut scalars = Scalars::default();
-        let pairs = &self.examples.pairs;
-        if self.config.validation == 0 || pairs.is_empty() {
+        // There may be more, to be shown.
+        let count = self.config.validation.min(self.examples.pairs.len());
+        let pairs = &self.examples.pairs[..count];
+        if pairs.is_empty() {
             return Ok(scalars);
         }
         let fakes = self.translated(pairs.len(), at.seed);
@@ -230,7 +237,10 @@ impl Stage for Gan {
         };
         let (mut distance, mut similarity) = (0.0, 0.0);
         for (fake, (_, target)) in fakes.iter().zip(pairs) {
-            let away = fake.iter().zip(target).map(|(a, b)| f64::from((a - b).abs()));
+            let away = fake
+                .iter()
+                .zip(target)
+                .map(|(a, b)| f64::from((a - b).abs()));
             distance += away.sum::<f64>() / target.len() as f64;
             let [fake, target] =
                 [fake, target].map(|values| Picture::floats(channels, side, side, values));
@@ -257,7 +267,11 @@ impl Stage for Gan {
         };
         let inputs = planes(&batch.a, self.config.input_channels);
         let targets = planes(&batch.b, self.config.output_channels);
-        let rows: Vec<_> = inputs.into_iter().zip(targets).map(|(a, b)| vec![a, b]).collect();
+        let rows: Vec<_> = inputs
+            .into_iter()
+            .zip(targets)
+            .map(|(a, b)| vec![a, b])
+            .collect();
         sheet("reals", &["real_A", "real_B"], &rows).map(|panel| panel.picture)
     }
 
@@ -289,6 +303,7 @@ pub fn train(command: &TrainCommand<Flags>) -> Result<()> {
     let source = Data::open(config)?;
     let examples = Examples::open(config, config.validation.max(SHOWN))?;
     let has_tests = !examples.pairs.is_empty();
+    let broken_tests = examples.broken.clone();
     let mut gan = gan.with_examples(examples);
     let is_procedural = config.training.data.is_empty();
     let extra = Metadata::from([("value_range".to_owned(), "[-1, 1]".to_owned())]);
@@ -297,6 +312,12 @@ pub fn train(command: &TrainCommand<Flags>) -> Result<()> {
         run.console().warn(&format!(
             "{} pairs are left out, the first: {first}",
             source.broken().len()
+        ));
+    }
+    if let Some(first) = broken_tests.first() {
+        run.console().warn(&format!(
+            "{} test pairs are left out, the first: {first}",
+            broken_tests.len()
         ));
     }
     if !has_tests {

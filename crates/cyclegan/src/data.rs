@@ -111,6 +111,8 @@ pub struct Examples {
     pub pictures: [Vec<Vec<f32>>; 2],
     /// What each is in the other domain, where that is known.
     pub answers: [Vec<Vec<f32>>; 2],
+    /// Pictures that cannot be read, or whose answers cannot, with the reason; they are left out.
+    pub broken: Vec<String>,
 }
 
 fn channels(config: &Config) -> [usize; 2] {
@@ -182,7 +184,7 @@ impl Examples {
     /// answers of procedural ones.
     ///
     /// # Errors
-    /// [`Kind::Data`] when too many of them cannot be read.
+    /// [`Kind::Data`] when a domain's folder holds no pictures.
     pub fn open(config: &Config) -> Result<Self> {
         let side = config.crop_size;
         let unit = |bytes: &[u8]| -> Vec<f32> { bytes.iter().copied().map(to_unit).collect() };
@@ -212,10 +214,20 @@ impl Examples {
             for at in 0..count {
                 let index = at * files.len() / count;
                 let decode = decode(side, channels);
-                examples.pictures[domain].push(unit(&decode(&[files.path(index)])?));
-                if let Some(answers) = answers.as_ref().filter(|_| is_known) {
-                    let answer = answers.join(files.name(index));
-                    examples.answers[domain].push(unit(&decode(&[answer])?));
+                let answer = answers.as_ref().filter(|_| is_known);
+                let answer = answer.map(|answers| answers.join(files.name(index)));
+                // Both or none: they are told apart by their places.
+                let read = || -> Result<_> {
+                    let picture = decode(&[files.path(index)])?;
+                    let answer = answer.map(|answer| decode(&[answer])).transpose()?;
+                    Ok((picture, answer))
+                };
+                match read() {
+                    Ok((picture, answer)) => {
+                        examples.pictures[domain].push(unit(&picture));
+                        examples.answers[domain].extend(answer.as_deref().map(unit));
+                    }
+                    Err(error) => examples.broken.push(format!("{error:#}")),
                 }
             }
         }

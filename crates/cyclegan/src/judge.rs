@@ -41,6 +41,9 @@ pub const CHANGED_TEXTURE: f64 = 0.5;
 /// eighth of the side hardly ever pass 0.5.
 pub const KEPT_SHAPE: f64 = 0.6;
 
+/// The shortest side of a picture that can be judged, in pixels.
+pub const SHORTEST_SIDE: u32 = SHAPE_GRID as u32;
+
 const COLOUR_GRID: usize = 8;
 const TEXTURE_GRID: usize = 4;
 const SHAPE_GRID: usize = 32;

@@ -1,6 +1,6 @@
 //! The verb `judge`: translations whose right answers are known.
 
-use crate::judge::{Judgement, judge};
+use crate::judge::{Judgement, SHORTEST_SIDE, judge};
 use anyhow::Result;
 use gan_core::command::print;
 use gan_core::failure::{Kind, failure};
@@ -40,6 +40,17 @@ pub fn judge_folders(command: &JudgeCommand) -> Result<()> {
     for at in 0..files.len() {
         let name = files.name(at);
         let input = read(&command.input, name)?;
+        let (width, height) = input.dimensions();
+        if width.min(height) < SHORTEST_SIDE {
+            return Err(failure(
+                Kind::Data,
+                format!(
+                    "{} has {width} x {height} pixels; pictures of at least {SHORTEST_SIDE} x {SHORTEST_SIDE} are \
+                     judged",
+                    files.path(at).display()
+                ),
+            ));
+        }
         let partners = [&command.translated, &command.answers];
         let [translated, answer] = partners.map(|folder| read(folder, name));
         let (translated, answer) = (translated?, answer?);

@@ -6,7 +6,7 @@ use crate::config::{Config, Flags};
 use crate::data::{Data, Examples, PROCEDURAL};
 use crate::discriminator::{self, Discriminator};
 use crate::generator::{self, Generator};
-use crate::judge::judge;
+use crate::judge::{SHORTEST_SIDE, judge};
 use crate::pool::Pool;
 use anyhow::{Context, Result};
 use burn::tensor::{Device, Tensor, TensorData};
@@ -16,6 +16,7 @@ use gan_core::device;
 use gan_core::init::{Initial, initialise};
 use gan_core::layers::Statistics;
 use gan_core::learner::{Gathered, Learner, Moved};
+use gan_core::located::is_single_file;
 use gan_core::loss::l1;
 use gan_core::stage::{At, Panel, Scalars, Stage, fit};
 use gan_core::weights::{self, Metadata};
@@ -107,14 +108,14 @@ impl Gan {
     /// When the file is missing or of another network.
     pub fn init_from(&mut self, place: &std::path::Path, out: &std::path::Path) -> Result<()> {
         let find = |network: &str| load_into(place, out, "cyclegan", STAGE, network);
-        let count = if place.is_file() { 1 } else { 2 };
+        let count = if is_single_file(place) { 1 } else { 2 };
         for (learner, name) in self.generators.iter_mut().zip(GENERATORS).take(count) {
             let (path, tensors) = find(name)?;
             learner
                 .load_weights(&tensors)
                 .with_context(|| format!("{} does not fit", path.display()))?;
         }
-        if place.is_file() {
+        if is_single_file(place) {
             return Ok(());
         }
         for (learner, name) in self.discriminators.iter_mut().zip(DISCRIMINATORS) {
@@ -344,8 +345,9 @@ impl Stage for Gan {
     fn validate(&self, _at: &At) -> Result<Scalars> {
         let mut scalars = Scalars::default();
         let side = self.config.crop_size;
+        let is_judged = side >= SHORTEST_SIDE as usize;
         let mut all = Vec::new();
-        let mut distance = 0.0;
+        let (mut distance, mut count) = (0.0, 0.0);
         for way in 0..2 {
             let network = self.generators[way].snapshot();
             let known = self.examples.pictures[way]
@@ -360,16 +362,20 @@ impl Stage for Gan {
                     .zip(answer)
                     .map(|(a, b)| f64::from((a - b).abs()));
                 distance += away.sum::<f64>() / made.len() as f64;
-                let [input, made, answer] =
-                    [values, &made, answer].map(|values| to_picture(values, side));
-                all.push(judge(&input, &made, &answer));
+                count += 1.0;
+                if is_judged {
+                    let [input, made, answer] =
+                        [values, &made, answer].map(|values| to_picture(values, side));
+                    all.push(judge(&input, &made, &answer));
+                }
             }
+        }
+        if count > 0.0 {
+            scalars.put("answer_L1", distance / count);
         }
         if all.is_empty() {
             return Ok(scalars);
         }
-        let count = all.len() as f64;
-        scalars.put("answer_L1", distance / count);
         let share = |is: fn(&crate::judge::Judgement) -> bool| {
             all.iter().filter(|judged| is(judged)).count() as f64 / count
         };
@@ -438,7 +444,9 @@ pub fn train(command: &TrainCommand<Flags>) -> Result<()> {
         return Ok(());
     }
     let source = Data::open(config)?;
-    let mut gan = gan.with_examples(Examples::open(config)?);
+    let examples = Examples::open(config)?;
+    let broken_examples = examples.broken.clone();
+    let mut gan = gan.with_examples(examples);
     let is_procedural = config.training.data.is_empty();
     let extra = Metadata::from([("value_range".to_owned(), "[-1, 1]".to_owned())]);
     let (mut run, plan) = launch.start(&source, is_procedural.then_some(PROCEDURAL), extra)?;
@@ -449,6 +457,12 @@ pub fn train(command: &TrainCommand<Flags>) -> Result<()> {
                 broken.len()
             ));
         }
+    }
+    if let Some(first) = broken_examples.first() {
+        run.console().warn(&format!(
+            "{} pictures that would be shown cannot be read and are left out, the first: {first}",
+            broken_examples.len()
+        ));
     }
     fit(&mut gan, &source, &plan, &mut run)
 }

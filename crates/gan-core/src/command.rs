@@ -869,22 +869,9 @@ impl InfoCommand {
     /// As [`located::find`].
     pub fn text(&self, word: &str, stages: &[&str]) -> Result<String> {
         use std::fmt::Write as _;
-        let networks = [
-            "generator_ema",
-            "generator",
-            "generator_a",
-            "generator_b",
-            "discriminator",
-            "discriminator_a",
-            "discriminator_b",
-        ];
-        let found = located::find(
-            self.checkpoint.as_deref(),
-            &self.out,
-            word,
-            stages,
-            &networks,
-        )?;
+        let networks = ["generator_ema", "generator", "discriminator"];
+        let place = self.checkpoint.as_deref();
+        let found = located::find_any(place, &self.out, word, stages, &networks)?;
         let mut text = String::new();
         let folder = found.path.parent().unwrap_or(Path::new("."));
         let _ = writeln!(text, "file        {}", found.path.display());

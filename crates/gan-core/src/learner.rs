@@ -386,3 +386,119 @@ impl<M: Network> Checkpoint for Ema<M> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::init::{Initial, initialise};
+    use crate::layers::Linear;
+    use burn::tensor::{Device, TensorData};
+
+    #[derive(Module, Debug)]
+    struct Lines {
+        first: Linear,
+        second: Linear,
+    }
+
+    impl Network for Lines {}
+
+    impl Lines {
+        fn forward(&self, input: Tensor<2>) -> Tensor<2> {
+            self.second.forward(self.first.forward(input))
+        }
+    }
+
+    fn learner(name: &str) -> Learner<Lines> {
+        let device = Device::flex().autodiff();
+        let lines = Lines {
+            first: Linear::new(3, 4, &device),
+            second: Linear::new(4, 3, &device),
+        };
+        let lines = initialise(lines, Initial::FanIn, 5, name);
+        let rule = Rule::Adam {
+            beta1: 0.5,
+            beta2: 0.9,
+            epsilon: 1e-8,
+        };
+        Learner::new(lines, rule, 0.1, Schedule::Constant)
+    }
+
+    fn input(part: usize) -> Tensor<2> {
+        let values: Vec<f32> = (0..6)
+            .map(|at| ((7 * at + 5 * part) % 11) as f32 - 4.0)
+            .collect();
+        Tensor::from_data(TensorData::new(values, [2, 3]), &Device::flex().autodiff())
+    }
+
+    /// There and back should be the picture itself, as CycleGAN has it; and each line alone should be small.
+    fn loss(there: &Lines, back: &Lines, part: usize) -> Tensor<1> {
+        let middle = there.forward(input(part));
+        let away = back.forward(middle.clone()) - input(part);
+        away.powi_scalar(2).mean() + middle.powi_scalar(2).mean()
+    }
+
+    fn files(learner: &Learner<Lines>) -> Vec<Tensors> {
+        let files = learner.files();
+        files.into_iter().map(|file| file.tensors).collect()
+    }
+
+    #[test]
+    fn two_learners_of_one_backward_are_two_with_one_each() {
+        let (mut there, mut back) = (learner("there"), learner("back"));
+        let (mut alone, mut other) = (there.clone(), back.clone());
+        for step in 0..3 {
+            let at = At::new(5, step, 3);
+            let mut gradients = loss(there.network(), back.network(), 0).backward();
+            let of_there = there.take(&mut gradients, Gathered::Nothing);
+            let of_back = back.take(&mut gradients, Gathered::Nothing);
+            // Nothing is left for anybody else.
+            let Gathered::Sums(rest) = there.take(&mut gradients, Gathered::Nothing) else {
+                panic!("sums");
+            };
+            assert!(rest.is_empty());
+            there.apply(of_there, &at);
+            back.apply(of_back, &at);
+
+            let (of_alone, of_other) = (
+                loss(alone.network(), &other.still(), 0),
+                loss(&alone.still(), other.network(), 0),
+            );
+            alone.descend(of_alone, &at);
+            other.descend(of_other, &at);
+            assert_eq!(files(&there), files(&alone), "step {step}");
+            assert_eq!(files(&back), files(&other), "step {step}");
+        }
+        assert_ne!(files(&there), files(&learner("there")));
+        assert_eq!(there.updates(), 3);
+    }
+
+    #[test]
+    fn the_parts_of_a_batch_add_up() {
+        let (mut parts, mut whole) = (learner("there"), learner("there"));
+        let back = learner("back").still();
+        let at = At::new(5, 0, 1);
+        let mut gathered = Gathered::Nothing;
+        let mut first = loss(parts.network(), &back, 0).backward();
+        gathered = parts.take(&mut first, gathered);
+        let mut second = loss(parts.network(), &back, 1).backward();
+        gathered = parts.take(&mut second, gathered);
+        parts.apply(gathered, &at);
+        let sum = loss(whole.network(), &back, 0) + loss(whole.network(), &back, 1);
+        whole.descend(sum, &at);
+        for (ours, theirs) in files(&parts).iter().zip(&files(&whole)) {
+            for (name, tensor) in ours {
+                for (a, b) in tensor.values.iter().zip(&theirs[name].values) {
+                    assert!((a - b).abs() <= 1e-5 * (1.0 + b.abs()), "{name}: {a} {b}");
+                }
+            }
+        }
+        // `gather` begins with gradients as they are, and gives the same.
+        let mut gathering = learner("there");
+        let mut gathered = Gathered::Nothing;
+        for part in 0..2 {
+            gathered = gathering.gather(loss(gathering.network(), &back, part), gathered);
+        }
+        gathering.apply(gathered, &at);
+        assert_eq!(files(&gathering), files(&parts));
+    }
+}

@@ -109,6 +109,58 @@ fn is_pointer(place: &Path) -> bool {
         .is_some_and(|name| name == "latest" || name == "best")
 }
 
+/// Whether a path is that of a file with the weights of one network, and not a run, a step folder, or the file
+/// that names one.
+pub fn is_single_file(place: &Path) -> bool {
+    place.is_file() && !is_pointer(place)
+}
+
+/// What `checkpoint` means: a path, the name of a run, or without it the newest run.
+fn place_of(checkpoint: Option<&Path>, out: &Path, word: &str, stages: &[&str]) -> Result<PathBuf> {
+    let Some(place) = checkpoint else {
+        return newest_run(out, word, stages);
+    };
+    if place.exists() {
+        return Ok(place.to_owned());
+    }
+    match run::find(out, word, Some(&place.to_string_lossy())) {
+        Ok(run) => Ok(run),
+        Err(_) if is_pointer(place) => Ok(place.to_owned()),
+        Err(_) => Err(failure(
+            Kind::Checkpoint,
+            format!(
+                "{} does not exist: expected a run, a step folder, a .safetensors or a .pth",
+                place.display()
+            ),
+        )),
+    }
+}
+
+/// The networks (and whatever else is no optimizer) that a step folder holds, by name.
+fn names_in(saved: &Saved) -> Vec<&str> {
+    let names = saved.manifest.files.keys();
+    names
+        .filter_map(|name| name.strip_suffix(".safetensors"))
+        .filter(|name| !name.ends_with("_optimizer"))
+        .collect()
+}
+
+/// Opens the step folder that `place` means, if it is one of `word`.
+fn saved_of(place: &Path, word: &str, stages: &[&str]) -> Result<(Saved, Vec<String>)> {
+    let (saved, warnings) = step_folder(place, stages)?;
+    if saved.manifest.architecture != word {
+        return Err(failure(
+            Kind::Checkpoint,
+            format!(
+                "{} is a checkpoint of {}, not of {word}",
+                saved.path.display(),
+                saved.manifest.architecture
+            ),
+        ));
+    }
+    Ok((saved, warnings))
+}
+
 /// The newest run that holds a whole checkpoint: one that has just started has none yet.
 fn newest_run(out: &Path, word: &str, stages: &[&str]) -> Result<PathBuf> {
     let newest = run::find(out, word, None)?;
@@ -132,39 +184,11 @@ pub fn find(
     stages: &[&str],
     networks: &[&str],
 ) -> Result<Located> {
-    let place = match checkpoint {
-        Some(place) if place.exists() || is_pointer(place) => place.to_owned(),
-        Some(place) => run::find(out, word, Some(&place.to_string_lossy())).map_err(|_| {
-            failure(
-                Kind::Checkpoint,
-                format!(
-                    "{} does not exist: expected a run, a step folder, a .safetensors or a .pth",
-                    place.display()
-                ),
-            )
-        })?,
-        None => newest_run(out, word, stages)?,
-    };
-    if place.is_file() && !is_pointer(&place) {
-        let file = weights::read(&place)?;
-        return Located {
-            path: place,
-            file,
-            warnings: Vec::new(),
-        }
-        .expect(word, networks);
+    let place = place_of(checkpoint, out, word, stages)?;
+    if is_single_file(&place) {
+        return read(place)?.expect(word, networks);
     }
-    let (saved, warnings) = step_folder(&place, stages)?;
-    if saved.manifest.architecture != word {
-        return Err(failure(
-            Kind::Checkpoint,
-            format!(
-                "{} is a checkpoint of {}, not of {word}",
-                saved.path.display(),
-                saved.manifest.architecture
-            ),
-        ));
-    }
+    let (saved, warnings) = saved_of(&place, word, stages)?;
     for network in networks {
         let path = saved.path.join(format!("{network}.safetensors"));
         if path.is_file() {
@@ -178,23 +202,179 @@ pub fn find(
     Err(failure(
         Kind::Checkpoint,
         format!(
-            "{} holds no {}; there is: {}",
+            "{} holds none of: {}; there are: {}",
             saved.path.display(),
-            networks.join(" or "),
-            held(&saved).join(", ")
+            networks.join(", "),
+            names_in(&saved).join(", ")
         ),
     ))
 }
 
-/// The networks of a checkpoint: what has an optimizer, and running averages.
-fn held(saved: &Saved) -> Vec<&str> {
-    let files = &saved.manifest.files;
-    let names = files
-        .keys()
-        .filter_map(|file| file.strip_suffix(".safetensors"));
-    names
-        .filter(|name| {
-            name.ends_with("_ema") || files.contains_key(&format!("{name}_optimizer.safetensors"))
-        })
-        .collect()
+/// As [`find`], whatever the networks are called: the first of `preferred` that exists, or else the first of all.
+///
+/// # Errors
+/// As [`find`].
+pub fn find_any(
+    checkpoint: Option<&Path>,
+    out: &Path,
+    word: &str,
+    stages: &[&str],
+    preferred: &[&str],
+) -> Result<Located> {
+    let place = place_of(checkpoint, out, word, stages)?;
+    if is_single_file(&place) {
+        let found = read(place)?;
+        let network = found.file.metadata.get("network").cloned();
+        return found.expect(word, &[network.as_deref().unwrap_or_default()]);
+    }
+    let (saved, _) = saved_of(&place, word, stages)?;
+    let names = names_in(&saved);
+    let preferred = preferred.iter().find(|name| names.contains(name));
+    let name = preferred.or(names.first()).copied().unwrap_or_default();
+    find(checkpoint, out, word, stages, &[name])
+}
+
+fn read(path: PathBuf) -> Result<Located> {
+    let file = weights::read(&path)?;
+    Ok(Located {
+        path,
+        file,
+        warnings: Vec::new(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checkpoint::{Identity, PartFile};
+    use crate::failure::exit_code;
+    use crate::weights::{HostTensor, Metadata, Tensors};
+
+    /// A run with the given steps, each of which holds two networks and an optimizer.
+    fn write_run(run: &Path, steps: &[u64]) {
+        std::fs::create_dir_all(run).unwrap();
+        std::fs::write(run.join("config.toml"), "").unwrap();
+        for step in steps {
+            let identity = Identity {
+                architecture: "sample".to_owned(),
+                stage: "gan".to_owned(),
+                step: *step,
+                seed: 0,
+                config: String::new(),
+                data: String::new(),
+                extra: Metadata::new(),
+            };
+            let part = |suffix: &'static str| PartFile {
+                suffix,
+                ..PartFile::weights(Tensors::from([(
+                    "count".to_owned(),
+                    HostTensor::vector(vec![*step as f32]),
+                )]))
+            };
+            let parts = [
+                ("b".to_owned(), vec![part(""), part("_optimizer")]),
+                ("a".to_owned(), vec![part("")]),
+            ];
+            checkpoint::save(&run.join("checkpoints/gan"), &identity, &parts).unwrap();
+        }
+    }
+
+    fn find_in(out: &Path, place: &Path) -> Result<(f32, String)> {
+        let found = find(Some(place), out, "sample", &["gan"], &["b"])?;
+        let name = found
+            .path
+            .file_name()
+            .unwrap()
+            .to_string_lossy()
+            .into_owned();
+        Ok((found.file.tensors["count"].values[0], name))
+    }
+
+    #[test]
+    fn the_best_is_found_by_its_file_and_missed_in_a_sentence() {
+        let out = tempfile::tempdir().unwrap();
+        let run = out.path().join("sample/001");
+        write_run(&run, &[3, 6]);
+        let stage = run.join("checkpoints/gan");
+        let best = stage.join("best");
+        let refused = |place: &Path| {
+            let error = find_in(out.path(), place).unwrap_err();
+            assert_eq!(exit_code(&error), 4);
+            error.to_string()
+        };
+        assert!(refused(&best).contains("names no checkpoint that is there"));
+        std::fs::write(&best, "step_00000003\n0.5\n").unwrap();
+        assert_eq!(
+            find_in(out.path(), &best).unwrap(),
+            (3.0, "b.safetensors".to_owned())
+        );
+        assert!(!is_single_file(&best) && !is_single_file(&run));
+        assert!(is_single_file(&stage.join("step_00000003/b.safetensors")));
+        for text in [
+            "",
+            "step_00000003",
+            "step_00000009\n0.5\n",
+            "../x\n0.5\n",
+            "step_3\n0.5\n",
+        ] {
+            std::fs::write(&best, text).unwrap();
+            assert!(
+                refused(&best).contains("best names no checkpoint"),
+                "{text:?}"
+            );
+        }
+        // A folder whose file is lost still has a newest one.
+        std::fs::remove_file(stage.join("latest")).unwrap();
+        assert_eq!(find_in(out.path(), &stage.join("latest")).unwrap().0, 6.0);
+    }
+
+    #[test]
+    fn a_run_may_be_called_best() {
+        let out = tempfile::tempdir().unwrap();
+        write_run(&out.path().join("sample/best"), &[2]);
+        assert_eq!(find_in(out.path(), Path::new("best")).unwrap().0, 2.0);
+        assert_eq!(
+            find_in(out.path(), &out.path().join("sample/best"))
+                .unwrap()
+                .0,
+            2.0
+        );
+    }
+
+    #[test]
+    fn networks_are_found_whatever_they_are_called() {
+        let out = tempfile::tempdir().unwrap();
+        let run = out.path().join("sample/001");
+        write_run(&run, &[2]);
+        let any = |place: &Path, preferred: &[&str]| {
+            let found = find_any(Some(place), out.path(), "sample", &["gan"], preferred).unwrap();
+            found
+                .path
+                .file_stem()
+                .unwrap()
+                .to_string_lossy()
+                .into_owned()
+        };
+        assert_eq!(any(&run, &["generator"]), "a");
+        assert_eq!(any(&run, &["generator", "b"]), "b");
+        assert_eq!(
+            any(
+                &run.join("checkpoints/gan/step_00000002/b.safetensors"),
+                &["a"]
+            ),
+            "b"
+        );
+        let missing = find(Some(&run), out.path(), "sample", &["gan"], &["generator"]);
+        let said = missing.unwrap_err().to_string();
+        assert!(
+            said.contains("holds none of: generator; there are: a, b"),
+            "{said}"
+        );
+        let other = find_any(Some(&run), out.path(), "other", &["gan"], &[]);
+        let said = other.unwrap_err().to_string();
+        assert!(
+            said.ends_with("is a checkpoint of sample, not of other"),
+            "{said}"
+        );
+    }
 }

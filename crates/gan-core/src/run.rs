@@ -571,7 +571,8 @@ impl Run {
     /// Written before the checkpoint itself is: one that names no folder does not count.
     pub(crate) fn is_best(&mut self, stage: &str, step: u64, value: f64) -> Result<bool> {
         let folder = self.stage_folder(stage);
-        let best = checkpoint::best(&folder);
+        // A run that fell back from a damaged checkpoint comes by its best again, and saves it anew.
+        let best = checkpoint::best(&folder).filter(|(earlier, _)| *earlier < step);
         if !value.is_finite() || best.is_some_and(|(_, smallest)| smallest <= value) {
             return Ok(false);
         }

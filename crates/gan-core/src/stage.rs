@@ -333,7 +333,8 @@ fn train<S: Stage>(
                 measured = match stage.validate(&at) {
                     Ok(scalars) => scalars.read(),
                     Err(error) => {
-                        let unsaved = (done > kept && values.is_some()).then_some(done);
+                        let is_finite = values.is_some() || window.read().is_ok();
+                        let unsaved = (done > kept && is_finite).then_some(done);
                         return Err(rescue(error, unsaved, stage, plan, run));
                     }
                 };
@@ -643,5 +644,317 @@ impl<B: Send> Loader<B> {
                 format!("the data worker for step {step} ended unexpectedly"),
             ))
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::console::Voice;
+    use crate::failure::exit_code;
+    use crate::run::{ChangedData, Resumption};
+    use crate::weights::WeightFile;
+    use crate::{checkpoint, contract, located};
+    use std::cell::RefCell;
+    use std::path::Path;
+
+    /// Counts its steps. What is measured after each epoch of two steps is given; nothing else is.
+    #[derive(Default)]
+    struct Counter {
+        count: f32,
+        measured: Vec<f64>,
+        /// The step after which the measurement fails.
+        failing: u64,
+        home: PathBuf,
+        /// The best and the step folders, as each measurement found them.
+        found: RefCell<Vec<(Option<u64>, Vec<u64>)>>,
+    }
+
+    impl Checkpoint for Counter {
+        fn files(&self) -> Vec<PartFile> {
+            let count = HostTensor::vector(vec![self.count]);
+            vec![PartFile::weights([("count".to_owned(), count)].into())]
+        }
+
+        fn restore(&mut self, read: &mut dyn FnMut(&str) -> Result<WeightFile>) -> Result<()> {
+            self.count = read("")?.tensors["count"].values[0];
+            Ok(())
+        }
+    }
+
+    impl Stage for Counter {
+        type Batch = f64;
+        const NAME: &'static str = "gan";
+
+        fn step(&mut self, batch: f64, _at: &At) -> Result<Scalars> {
+            self.count += 1.0;
+            let mut scalars = Scalars::default();
+            scalars.put("loss", batch);
+            Ok(scalars)
+        }
+
+        fn preview(&self, _at: &At) -> Result<(Vec<Panel>, Scalars)> {
+            Ok(Default::default())
+        }
+
+        fn validate(&self, at: &At) -> Result<Scalars> {
+            self.found
+                .borrow_mut()
+                .push((best(&self.home), folders(&self.home)));
+            if at.step == self.failing {
+                return Err(failure(Kind::Data, "test/0003.png: gone"));
+            }
+            let mut scalars = Scalars::default();
+            if let Some(value) = self.measured.get(at.step as usize / 2 - 1) {
+                scalars.put("distance", *value);
+                // Falls all the time, and decides nothing.
+                scalars.put("second", -(at.step as f64));
+            }
+            Ok(scalars)
+        }
+
+        fn parts(
+            &mut self,
+            visit: &mut dyn FnMut(&str, &mut dyn Checkpoint) -> Result<()>,
+        ) -> Result<()> {
+            visit("counter", self)
+        }
+    }
+
+    /// The losses of the steps; the batch after the last cannot be read.
+    struct Losses(Vec<f64>);
+
+    impl Source for Losses {
+        type Batch = f64;
+
+        fn len(&self) -> usize {
+            2
+        }
+
+        fn batch(&self, epoch: u64, index: usize) -> Result<f64> {
+            let gone = || failure(Kind::Data, "train/0007.png: gone");
+            let step = epoch as usize * 2 + index;
+            self.0.get(step).copied().ok_or_else(gone)
+        }
+
+        fn fingerprint(&self) -> String {
+            "numbers".to_owned()
+        }
+    }
+
+    fn stage_folder(out: &Path) -> PathBuf {
+        out.join("sample/run/checkpoints/gan")
+    }
+
+    fn best(stage: &Path) -> Option<u64> {
+        checkpoint::best(stage).map(|(step, _)| step)
+    }
+
+    fn folders(stage: &Path) -> Vec<u64> {
+        let steps = checkpoint::steps(stage).unwrap();
+        steps.into_iter().map(|(step, _)| step).collect()
+    }
+
+    fn plan(steps: u64, save_every: u64, keep: usize) -> Plan {
+        Plan {
+            steps,
+            seed: 3,
+            batch_size: 1,
+            accumulate: 1,
+            workers: 0,
+            log_every: 100,
+            sample_every: 100,
+            save_every,
+            keep,
+            identity: String::new(),
+            data: "numbers".to_owned(),
+            initialised: false,
+            extra: Metadata::new(),
+            trace: None,
+        }
+    }
+
+    /// Begins the run, or goes on with it.
+    fn go(out: &Path, counter: &mut Counter, plan: &Plan, losses: Vec<f64>) -> Result<()> {
+        counter.home = stage_folder(out);
+        counter.count = 0.0;
+        let folder = out.join("sample/run");
+        let mut run = if folder.is_dir() {
+            let resumption = Resumption {
+                config: String::new(),
+                changed_data: ChangedData::Refused,
+            };
+            Run::resume(folder, "sample", resumption, Voice::Quiet, vec![])?
+        } else {
+            Run::create(out, "sample", Some("run"), "", Voice::Quiet, vec![])?
+        };
+        fit(counter, &Losses(losses), plan, &mut run)
+    }
+
+    fn measuring(measured: &[f64]) -> Counter {
+        Counter {
+            measured: measured.to_vec(),
+            ..Counter::default()
+        }
+    }
+
+    /// After steps 2, 4, ... 12.
+    const MEASURED: [f64; 6] = [0.5, 0.7, 0.4, f64::NAN, 0.4, f64::NEG_INFINITY];
+
+    #[test]
+    fn the_best_moves_when_the_first_value_falls_and_stays_when_others_are_dropped() {
+        let out = tempfile::tempdir().unwrap();
+        let mut counter = measuring(&MEASURED);
+        go(out.path(), &mut counter, &plan(12, 3, 1), vec![1.0; 12]).unwrap();
+        let expected = [
+            (None, vec![]),
+            (Some(2), vec![2, 3]),
+            (Some(2), vec![2, 3]),
+            // Step 6 took the place of step 2, which only the pin had kept.
+            (Some(6), vec![6]),
+            (Some(6), vec![6, 9]),
+            (Some(6), vec![6, 9]),
+        ];
+        assert_eq!(*counter.found.borrow(), expected);
+        let stage = stage_folder(out.path());
+        assert_eq!((best(&stage), folders(&stage)), (Some(6), vec![6, 12]));
+        let text = std::fs::read_to_string(stage.join("best")).unwrap();
+        assert_eq!(text, "step_00000006\n0.4\n");
+        let found = |place: &Path| {
+            let found = located::find(Some(place), out.path(), "sample", &["gan"], &["counter"]);
+            found.unwrap().file.tensors["count"].values[0]
+        };
+        assert_eq!(found(&stage.join("best")), 6.0);
+        assert_eq!(found(&stage.join("latest")), 12.0);
+        assert_eq!(found(&out.path().join("sample/run")), 12.0);
+
+        // Every measurement is in the log, one that is no number too.
+        let log = std::fs::read_to_string(out.path().join("sample/run/metrics.jsonl")).unwrap();
+        let rows = log.lines().filter(|line| line.contains("\"distance\""));
+        assert_eq!(rows.count(), 6, "{log}");
+    }
+
+    #[test]
+    fn without_measurements_there_is_no_best() {
+        let out = tempfile::tempdir().unwrap();
+        go(
+            out.path(),
+            &mut measuring(&[]),
+            &plan(4, 3, 1),
+            vec![1.0; 4],
+        )
+        .unwrap();
+        assert!(!stage_folder(out.path()).join("best").exists());
+        assert_eq!(folders(&stage_folder(out.path())), [4]);
+    }
+
+    #[test]
+    fn the_best_of_a_resumed_run_is_that_of_a_straight_one() {
+        let bytes = |out: &Path| {
+            let files = contract::walk(&stage_folder(out));
+            files
+                .into_iter()
+                .map(|path| {
+                    (
+                        path.strip_prefix(out).unwrap().to_owned(),
+                        std::fs::read(&path).unwrap(),
+                    )
+                })
+                .collect::<Vec<_>>()
+        };
+        let straight = tempfile::tempdir().unwrap();
+        go(
+            straight.path(),
+            &mut measuring(&MEASURED),
+            &plan(12, 3, 1),
+            vec![1.0; 12],
+        )
+        .unwrap();
+        for stop in 0..12 {
+            let out = tempfile::tempdir().unwrap();
+            let stopped = go(
+                out.path(),
+                &mut measuring(&MEASURED),
+                &plan(12, 3, 1),
+                vec![1.0; stop],
+            );
+            assert!(format!("{:#}", stopped.unwrap_err()).contains("0007.png"));
+            if stop == 5 {
+                // Killed after step 6 was called the best and before it was saved.
+                let place = stage_folder(out.path()).join("best");
+                std::fs::write(place, "step_00000006\n0.4\n").unwrap();
+            }
+            go(
+                out.path(),
+                &mut measuring(&MEASURED),
+                &plan(12, 3, 1),
+                vec![1.0; 12],
+            )
+            .unwrap();
+            assert_eq!(
+                bytes(out.path()),
+                bytes(straight.path()),
+                "stopped at {stop}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_best_that_is_damaged_is_saved_anew() {
+        let out = tempfile::tempdir().unwrap();
+        let stage = stage_folder(out.path());
+        let values = [0.5, 0.3, 0.4];
+        go(
+            out.path(),
+            &mut measuring(&values),
+            &plan(7, 3, 3),
+            vec![1.0; 4],
+        )
+        .unwrap_err();
+        assert_eq!((best(&stage), folders(&stage)), (Some(4), vec![2, 3, 4]));
+        std::fs::write(stage.join("step_00000004/counter.safetensors"), "x").unwrap();
+        go(
+            out.path(),
+            &mut measuring(&values),
+            &plan(7, 3, 3),
+            vec![1.0; 7],
+        )
+        .unwrap();
+        assert_eq!(best(&stage), Some(4));
+        checkpoint::Saved::open(&stage.join("step_00000004")).unwrap();
+    }
+
+    #[test]
+    fn a_measurement_that_fails_costs_no_step() {
+        let train = |failing: u64, losses: Vec<f64>| {
+            let out = tempfile::tempdir().unwrap();
+            let mut counter = measuring(&[0.5, 0.4, 0.3]);
+            counter.failing = failing;
+            // Nothing but the measurements looks at a step.
+            let error = go(out.path(), &mut counter, &plan(50, 100, 2), losses).unwrap_err();
+            (error, folders(&stage_folder(out.path())))
+        };
+        for failing in [2, 4] {
+            let (error, folders) = train(failing, vec![1.0; 50]);
+            assert_eq!(folders.last(), Some(&failing), "{error:#}");
+            assert_eq!(exit_code(&error), 3);
+            let said = format!("{error:#}");
+            let stopped = format!("stopped at step {failing} of 50; the checkpoint is saved");
+            assert!(
+                said.contains(&stopped) && said.contains("0003.png"),
+                "{said}"
+            );
+        }
+        // What was learned from a value that is no number is not kept.
+        let (_, folders) = train(4, vec![1.0, 1.0, f64::NAN, 1.0]);
+        assert_eq!(folders, [2]);
+        // Nor is it the best, however small what is measured then.
+        let out = tempfile::tempdir().unwrap();
+        let mut counter = measuring(&[0.5, 0.4]);
+        let losses = vec![1.0, 1.0, 1.0, f64::INFINITY];
+        let error = go(out.path(), &mut counter, &plan(50, 100, 2), losses).unwrap_err();
+        assert_eq!(exit_code(&error), 7, "{error:#}");
+        let stage = stage_folder(out.path());
+        assert_eq!((best(&stage), self::folders(&stage)), (Some(2), vec![2]));
     }
 }

@@ -89,7 +89,9 @@ fn side_by_side(folder: &Path) -> Result<Found> {
     let files = images::list(folder)?;
     Ok(Found {
         pairs: (0..files.len()).map(|at| vec![files.path(at)]).collect(),
-        names: (0..files.len()).map(|at| files.name(at).to_owned()).collect(),
+        names: (0..files.len())
+            .map(|at| files.name(at).to_owned())
+            .collect(),
         alone: Vec::new(),
         layout: format!("side by side in {}", folder.display()),
     })
@@ -214,6 +216,8 @@ pub struct Data {
 pub struct Examples {
     /// Input and target of each, planar, in [-1, 1], `crop_size` pixels a side.
     pub pairs: Vec<(Vec<f32>, Vec<f32>)>,
+    /// Pairs that cannot be read, or are none, with the reason; they are left out.
+    pub broken: Vec<String>,
 }
 
 impl Data {
@@ -295,31 +299,43 @@ impl Examples {
     /// Up to `count` pairs of the test set, evenly spread; none where there is no test set.
     ///
     /// # Errors
-    /// [`Kind::Data`] when one of them cannot be read.
+    /// [`Kind::Data`] when the folder of the test set holds no pictures.
     pub fn open(config: &Config, count: usize) -> Result<Self> {
         let folder = Path::new(&config.training.data);
         let side = config.crop_size;
-        let pictures = if config.training.data.is_empty() {
+        let mut examples = Self::default();
+        if config.training.data.is_empty() {
             let (first, all) = PROCEDURAL_COUNTS;
-            drawn(first, all.min(count), side, config)
-        } else {
-            let Some(found) = find(folder, "test")? else {
-                return Ok(Self::default());
-            };
-            let all = found.pairs.len();
-            let chosen =
-                (0..count.min(all)).map(|at| found.pairs[at * all / count.min(all)].clone());
-            let (chosen, decode) = (chosen.collect(), decode(side, config));
-            Pictures::open(folder, chosen, 1, MEMORY_BYTES, decode)?
-        };
-        let middle = config.input_channels * side * side;
-        let mut pairs = Vec::with_capacity(pictures.len());
-        for index in 0..pictures.len() {
-            let bytes = pictures.sample(index)?;
-            let unit = |bytes: &[u8]| bytes.iter().copied().map(to_unit).collect();
-            pairs.push((unit(&bytes[..middle]), unit(&bytes[middle..])));
+            for number in first..first + all.min(count) {
+                examples.push(
+                    &sample(&procedural(number as u64, side), side, config),
+                    config,
+                );
+            }
+            return Ok(examples);
         }
-        Ok(Self { pairs })
+        let Some(found) = find(folder, "test")? else {
+            return Ok(examples);
+        };
+        let alone = found.alone.iter();
+        examples.broken = alone
+            .map(|path| format!("{} has no partner", path.display()))
+            .collect();
+        let all = found.pairs.len();
+        let chosen = count.min(all);
+        for at in 0..chosen {
+            match read(&found.pairs[at * all / chosen]) {
+                Ok(pair) => examples.push(&sample(&pair, side, config), config),
+                Err(error) => examples.broken.push(format!("{error:#}")),
+            }
+        }
+        Ok(examples)
+    }
+
+    fn push(&mut self, sample: &[u8], config: &Config) {
+        let unit = |bytes: &[u8]| bytes.iter().copied().map(to_unit).collect();
+        let (input, target) = sample.split_at(config.input_channels * config.crop_size.pow(2));
+        self.pairs.push((unit(input), unit(target)));
     }
 }
 

@@ -14,6 +14,7 @@ use gan_core::device;
 use gan_core::init::{Initial, initialise};
 use gan_core::layers::Statistics;
 use gan_core::learner::{Gathered, Learner};
+use gan_core::located::is_single_file;
 use gan_core::loss::l1;
 use gan_core::random::Stream;
 use gan_core::stage::{At, Panel, Scalars, Stage, fit};
@@ -76,7 +77,7 @@ impl Gan {
         self.generator
             .load_weights(&tensors)
             .with_context(|| named(&path))?;
-        if !place.is_file() {
+        if !is_single_file(place) {
             let (path, tensors) = find("discriminator")?;
             self.discriminator
                 .load_weights(&tensors)
@@ -221,8 +222,10 @@ impl Stage for Gan {
 
     fn validate(&self, at: &At) -> Result<Scalars> {
         let mut scalars = Scalars::default();
-        let pairs = &self.examples.pairs;
-        if self.config.validation == 0 || pairs.is_empty() {
+        // There may be more, to be shown.
+        let count = self.config.validation.min(self.examples.pairs.len());
+        let pairs = &self.examples.pairs[..count];
+        if pairs.is_empty() {
             return Ok(scalars);
         }
         let fakes = self.translated(pairs.len(), at.seed);
@@ -300,6 +303,7 @@ pub fn train(command: &TrainCommand<Flags>) -> Result<()> {
     let source = Data::open(config)?;
     let examples = Examples::open(config, config.validation.max(SHOWN))?;
     let has_tests = !examples.pairs.is_empty();
+    let broken_tests = examples.broken.clone();
     let mut gan = gan.with_examples(examples);
     let is_procedural = config.training.data.is_empty();
     let extra = Metadata::from([("value_range".to_owned(), "[-1, 1]".to_owned())]);
@@ -308,6 +312,12 @@ pub fn train(command: &TrainCommand<Flags>) -> Result<()> {
         run.console().warn(&format!(
             "{} pairs are left out, the first: {first}",
             source.broken().len()
+        ));
+    }
+    if let Some(first) = broken_tests.first() {
+        run.console().warn(&format!(
+            "{} test pairs are left out, the first: {first}",
+            broken_tests.len()
         ));
     }
     if !has_tests {

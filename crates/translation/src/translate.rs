@@ -64,7 +64,7 @@ impl Translator {
             .collect();
         let planes = Planes::new(width, height, values);
         let made = tiling.run(&planes, &mut |part| Ok(self.part(part, inference)))?;
-        Ok(images::from_unit(&made.values, 3, width, height))
+        Ok(images::from_unit(&made.values, 3, height, width))
     }
 
     fn part(&self, part: &Planes, inference: Inference) -> Planes {

@@ -10,7 +10,7 @@ use gan_core::checkpoint::Checkpoint;
 use gan_core::command::{Launch, TrainCommand};
 use gan_core::init::initialise;
 use gan_core::learner::{Ema, Gathered, Learner};
-use gan_core::located::{self, Located};
+use gan_core::located::{self, Located, is_single_file};
 use gan_core::loss::discriminator_loss;
 use gan_core::random::{Prior, Stream};
 use gan_core::stage::{At, Panel, Scalars, Source, Stage, fit};
@@ -81,7 +81,7 @@ impl Gan {
         self.generator
             .load_weights(&found.file.tensors)
             .with_context(|| named(&found))?;
-        if !place.is_file() {
+        if !is_single_file(place) {
             let found = find(&["discriminator"])?;
             self.discriminator
                 .load_weights(&found.file.tensors)

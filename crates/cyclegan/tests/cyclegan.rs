@@ -769,18 +769,22 @@ fn a_checkpoint_in_any_form_is_all_you_need() {
     }
     let exported = text(&place("generator_b.safetensors"));
     assert!(succeed(BINARY, &["info", &exported]).contains("model.1.weight"));
-    // There is no plain `generator`; the message says what there is.
-    let export = ["export", "--out", &out, "-o", &exported];
-    refuse(
-        BINARY,
-        &export,
-        4,
-        &[
-            "holds none of: generator_ema, generator",
-            "generator_a",
-            "generator_b",
-        ],
-    );
+    // There is no plain `generator`: the one from A to B is taken.
+    let plain = text(&place("plain.safetensors"));
+    let said = succeed(BINARY, &["export", "--out", &out, "-o", &plain]);
+    assert!(said.contains("generator_a"), "{said}");
+    // The message says what there is.
+    let export = [
+        "export",
+        "--network",
+        "judge",
+        "--out",
+        &out,
+        "-o",
+        &exported,
+    ];
+    let parts = ["holds none of: ", "judge", "generator_a", "generator_b"];
+    refuse(BINARY, &export, 4, &parts);
 }
 
 #[test]

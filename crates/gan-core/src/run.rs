@@ -390,6 +390,8 @@ impl Run {
             ));
         }
         restore_parts(stage, &saved)?;
+        // A process that was killed after it had saved left them.
+        self.rotate(S::NAME, manifest.step, plan);
         Ok(manifest.step)
     }
 
@@ -684,12 +686,18 @@ impl Run {
                 plan.keep
             ));
         }
+        self.rotate(stage, step, plan);
+        Ok(())
+    }
+
+    /// Drops surplus checkpoints up to `step`.
+    fn rotate(&self, stage: &str, step: u64, plan: &Plan) {
+        let folder = self.stage_folder(stage);
         let mut pinned = plan.trace.as_ref().map_or(Vec::new(), |_| vec![0]);
         pinned.extend(checkpoint::best(&folder).map(|(step, _)| step));
         for warning in checkpoint::rotate(&folder, step, plan.keep, &pinned) {
             self.console.warn(&warning);
         }
-        Ok(())
     }
 
     /// Renews the report.

@@ -21,7 +21,7 @@ use gan_core::stage::{At, Panel, Scalars, Stage, fit};
 use gan_core::weights::{self, Metadata};
 use image::RgbImage;
 use metrics::paired::{Colour, Pair, Picture, Rule, View};
-use translation::pictures::Batch;
+use translation::pictures::{Batch, planar};
 use translation::translator::{Inference, load_into, sheet, to_picture};
 
 /// The name of the only stage.
@@ -229,9 +229,9 @@ impl Stage for Gan {
             return Ok(scalars);
         }
         let fakes = self.translated(pairs.len(), at.seed);
-        let (channels, side) = (self.config.output_channels, self.config.crop_size);
+        let side = self.config.crop_size;
         let view = View {
-            data_range: 2.0,
+            data_range: 255.0,
             colour: Colour::Channels,
             crop_border: 0,
         };
@@ -242,8 +242,9 @@ impl Stage for Gan {
                 .zip(target)
                 .map(|(a, b)| f64::from((a - b).abs()));
             distance += away.sum::<f64>() / target.len() as f64;
-            let [fake, target] =
-                [fake, target].map(|values| Picture::floats(channels, side, side, values));
+            // On bytes, as `eval ssim` sees the written pictures: it is another number on [-1, 1].
+            let [fake, target] = [fake, target].map(|values| planar(&to_picture(values, side), 3));
+            let [fake, target] = [&fake, &target].map(|bytes| Picture::bytes(3, side, side, bytes));
             similarity += Pair::new(&fake, &target, &view)?.ssim(Rule::Torchmetrics)?;
         }
         scalars.put("test_L1", distance / pairs.len() as f64);

@@ -75,7 +75,12 @@ fn entries(tensors: &Tensors) -> BTreeMap<String, Entry<'_>> {
     let mut entries = BTreeMap::new();
     for name in tensors.keys() {
         let layer = name.strip_suffix("running_mean");
-        if let Some(layer) = layer.filter(|layer| layer.is_empty() || layer.ends_with('.')) {
+        // Without a scale they are the stale statistics of an instance normalisation, which counts nothing.
+        let is_norm = |layer: &&str| {
+            (layer.is_empty() || layer.ends_with('.'))
+                && tensors.contains_key(&format!("{layer}weight"))
+        };
+        if let Some(layer) = layer.filter(is_norm) {
             entries.insert(format!("{layer}num_batches_tracked"), Entry::Counter);
         }
     }

@@ -63,7 +63,7 @@ pub fn find(folder: &Path, part: &str) -> Result<Option<Found>> {
             ],
         ];
         for [a, b] in &places {
-            if a.is_dir() && b.is_dir() {
+            if are_there(a, b)? {
                 return two_folders(a, b).map(Some);
             }
         }
@@ -79,10 +79,30 @@ pub fn find(folder: &Path, part: &str) -> Result<Option<Found>> {
         return Ok(None);
     }
     let (a, b) = (folder.join("A"), folder.join("B"));
-    if a.is_dir() && b.is_dir() {
+    if are_there(&a, &b)? {
         return two_folders(&a, &b).map(Some);
     }
     side_by_side(folder).map(Some)
+}
+
+/// Whether both folders of a layout are there. One alone is not taken for pairs side by side: its pictures would be
+/// cut in halves.
+fn are_there(a: &Path, b: &Path) -> Result<bool> {
+    let (there, missing) = match (a.is_dir(), b.is_dir()) {
+        (true, true) => return Ok(true),
+        (false, false) => return Ok(false),
+        (true, false) => (a, b),
+        (false, true) => (b, a),
+    };
+    Err(failure(
+        Kind::Data,
+        format!(
+            "{} is there, but its partner {} is not, so it holds no part to train on: the pictures of a pair lie under \
+             equal names in both",
+            there.display(),
+            missing.display()
+        ),
+    ))
 }
 
 fn side_by_side(folder: &Path) -> Result<Found> {

@@ -1117,8 +1117,15 @@ fn folders_without_pairs_are_refused_with_what_was_expected() {
     save(&place("half/trainA/0.png"), pattern(1, 36, 36));
     assert_said(
         &train_on(&place("half"), &out, 3),
-        &["holds no part to train on"],
+        &["holds no part to train on", "trainB is not"],
     );
+    // Nor are its pictures halved as if each were a pair.
+    for one in ["A", "B", "A/train", "train/B", "testA"] {
+        let data = place(&format!("only-{}", one.replace('/', "-")));
+        save(&data.join(one).join("0.png"), pattern(1, 36, 36));
+        let said = fail(BINARY, &["data", "check", &text(&data)], 3);
+        assert_said(&said, &["is there, but its partner"]);
+    }
     assert!(!out.join("pix2pix").exists(), "nothing was written");
 
     // Without a test set it trains, and says what is missed; with pairs in any layout, too.

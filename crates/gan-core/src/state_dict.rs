@@ -390,12 +390,21 @@ mod tests {
                 .filter(|(_, entry)| matches!(entry, Entry::Counter));
             counters.map(|(name, _)| name).collect()
         };
-        assert_eq!(counters(&["running_mean"]), ["num_batches_tracked"]);
-        assert_eq!(counters(&["a.0.running_mean"]), ["a.0.num_batches_tracked"]);
-        let none = ["my_running_mean", "a.running_var", "a.weight"];
+        assert_eq!(
+            counters(&["running_mean", "weight"]),
+            ["num_batches_tracked"]
+        );
+        assert_eq!(
+            counters(&["a.0.running_mean", "a.0.weight"]),
+            ["a.0.num_batches_tracked"]
+        );
+        let none = ["my_running_mean", "my_weight", "a.running_var", "a.weight"];
         assert!(counters(&none).is_empty());
+        // Stale ones of an instance normalisation.
+        assert!(counters(&["a.running_mean", "b.weight"]).is_empty());
         // A tensor of that name is kept.
-        assert!(counters(&["a.running_mean", "a.num_batches_tracked"]).is_empty());
+        let kept = ["a.running_mean", "a.weight", "a.num_batches_tracked"];
+        assert!(counters(&kept).is_empty());
     }
 
     #[test]

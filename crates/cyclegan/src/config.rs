@@ -3,10 +3,11 @@
 use anyhow::Result;
 use gan_core::config::{Configuration, Training, illegal};
 use gan_core::loss::GanMode;
-use gan_core::optimizer::{Rule, Schedule};
 use translation::discriminator::NetD;
 use translation::generator::NetG;
 use translation::norm::Norm;
+use translation::settings;
+use translation::translate::Translates;
 
 gan_core::configuration! {
     /// The networks and the training of a CycleGAN. The defaults are those of the authors' PyTorch program.
@@ -19,14 +20,19 @@ gan_core::configuration! {
         ..Training::default()
     };
     /// The generators: ResNets with 9 blocks, with 6 for pictures of 128 pixels, or U-Nets.
+    #[arg(alias = "netG")]
     net_g: NetG = NetG::Resnet9;
     /// The discriminators: patches of 70 pixels, of --layers-d halvings, or single pixels.
+    #[arg(alias = "netD")]
     net_d: NetD = NetD::Basic;
     /// Halvings of an n_layers discriminator.
+    #[arg(alias = "n-layers-D")]
     layers_d: usize = 3;
     /// Channels of the generators' first layer.
+    #[arg(alias = "ngf")]
     width_g: usize = 64;
     /// Channels of the discriminators' first layer.
+    #[arg(alias = "ndf")]
     width_d: usize = 64;
     /// Normalisation of all networks.
     norm: Norm = Norm::Instance;
@@ -34,8 +40,10 @@ gan_core::configuration! {
     #[arg(num_args = 0..=1, default_missing_value = "true", require_equals = true)]
     dropout: bool = false;
     /// Channels of domain A: 3, or 1 for grey.
+    #[arg(alias = "input-nc")]
     input_channels: usize = 3;
     /// Channels of domain B: 3, or 1 for grey.
+    #[arg(alias = "output-nc")]
     output_channels: usize = 3;
     /// Side in pixels to which pictures are resized first.
     load_size: usize = 286;
@@ -84,33 +92,21 @@ impl Configuration for Config {
         &self.training
     }
 
+    fn decays(&self) -> bool {
+        self.decay_start < 1.0
+    }
+
     fn validate(&self) -> Result<()> {
-        for (key, value) in [
-            ("input_channels", self.input_channels),
-            ("output_channels", self.output_channels),
-        ] {
-            if ![1, 3].contains(&value) {
-                return Err(illegal(key, value, "1 or 3"));
-            }
-        }
+        settings::check_channels(self.input_channels, self.output_channels)?;
         let generator = crate::generator::shape(self);
         let discriminator = crate::discriminator::shape(self, self.output_channels);
-        translation::settings::check_networks(&generator, &discriminator)?;
-        translation::settings::check_sizes(
-            self.load_size,
-            self.crop_size,
-            &generator,
-            &discriminator,
-        )?;
-        translation::settings::check_descent(self.lr, self.beta1, self.beta2, self.decay_start)?;
-        for (key, value) in [
+        settings::check_networks(&generator, &discriminator)?;
+        settings::check_sizes(self.load_size, self.crop_size, &generator, &discriminator)?;
+        settings::check_descent(self.lr, self.beta1, self.beta2, self.decay_start)?;
+        settings::check_weights(&[
             ("lambda_cycle", self.lambda_cycle),
             ("lambda_identity", self.lambda_identity),
-        ] {
-            if !(value >= 0.0 && value.is_finite()) {
-                return Err(illegal(key, value, "it must be at least 0 and finite"));
-            }
-        }
+        ])?;
         if self.lambda_identity > 0.0 && self.input_channels != self.output_channels {
             return Err(illegal(
                 "lambda_identity",
@@ -125,18 +121,8 @@ impl Configuration for Config {
     }
 }
 
-impl Config {
-    /// The rule of all optimizers.
-    pub fn rule(&self) -> Rule {
-        Rule::Adam {
-            beta1: self.beta1,
-            beta2: self.beta2,
-            epsilon: 1e-8,
-        }
-    }
-
-    /// The schedule of all optimizers.
-    pub fn schedule(&self) -> Schedule {
-        translation::settings::schedule(self.decay_start)
+impl Translates for Config {
+    fn dropout(&self) -> bool {
+        self.dropout
     }
 }

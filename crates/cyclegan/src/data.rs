@@ -14,9 +14,7 @@ use gan_core::random::{Orders, Stream};
 use gan_core::stage::Source;
 use image::RgbImage;
 use std::path::{Path, PathBuf};
-use translation::pictures::{
-    Batch, Cut, Decode, Flip, MEMORY_BYTES, Pictures, Sample, squeezed, to_unit,
-};
+use translation::pictures::{Batch, Cut, Decode, Flip, MEMORY_BYTES, Pictures, squeezed, to_unit};
 
 /// Scenes of each domain of the procedural stand-in: to train on, and to test with.
 pub const PROCEDURAL_COUNTS: (usize, usize) = (400, 40);
@@ -58,14 +56,10 @@ pub fn folder_of(folder: &Path, part: &str, domain: &str) -> Result<Option<PathB
     ))
 }
 
-fn sample(picture: &RgbImage, side: usize, channels: usize) -> Sample {
-    squeezed(picture, side as u32, channels)
-}
-
 fn decode(side: usize, channels: usize) -> Decode {
     Box::new(move |paths| {
         let picture = images::to_rgb(&images::read(&paths[0])?);
-        Ok(sample(&picture, side, channels))
+        Ok(squeezed(&picture, side as u32, channels))
     })
 }
 
@@ -130,7 +124,7 @@ impl Data {
         let open = |domain: usize| -> Result<Pictures> {
             let channels = channels(config)[domain];
             if config.training.data.is_empty() {
-                let draw = |number| sample(&drawn(number, domain, side), side, channels);
+                let draw = |number| squeezed(&drawn(number, domain, side), side as u32, channels);
                 return Ok(Pictures::drawn(scenes("train", domain).map(draw).collect()));
             }
             let place = folder_of(folder, "train", DOMAINS[domain])?.unwrap_or_default();
@@ -190,12 +184,18 @@ impl Examples {
         let unit = |bytes: &[u8]| -> Vec<f32> { bytes.iter().copied().map(to_unit).collect() };
         let mut examples = Self::default();
         let folder = Path::new(&config.training.data);
+        let tests = match config.training.data.is_empty() {
+            true => None,
+            false => tests_of(folder)?,
+        };
+        // What judges a translation sees colours.
+        let is_known = channels(config) == [3, 3];
         for (domain, name) in DOMAINS.into_iter().enumerate() {
             let channels = channels(config)[domain];
             if config.training.data.is_empty() {
-                let is_known = config.input_channels == 3 && config.output_channels == 3;
                 for number in scenes("test", domain).take(MOST_EXAMPLES / 2) {
-                    let bytes = |domain| sample(&drawn(number, domain, side), side, channels);
+                    let bytes =
+                        |domain| squeezed(&drawn(number, domain, side), side as u32, channels);
                     examples.pictures[domain].push(unit(&bytes(domain)));
                     if is_known {
                         examples.answers[domain].push(unit(&bytes(1 - domain)));
@@ -203,19 +203,19 @@ impl Examples {
                 }
                 continue;
             }
-            let place = match folder_of(folder, "test", name)? {
-                Some(place) => place,
+            let place = match tests.clone() {
+                Some(places) => places[domain].clone(),
                 None => folder_of(folder, "train", name)?.unwrap_or_default(),
             };
             let files = images::list(&place)?;
             let count = files.len().min(MOST_EXAMPLES / 2);
-            let answers = answers_of(folder, name).filter(|place| place.is_dir());
-            let is_known = config.input_channels == 3 && config.output_channels == 3;
+            let answers = answers_of(folder, name).filter(|_| is_known);
             for at in 0..count {
                 let index = at * files.len() / count;
                 let decode = decode(side, channels);
-                let answer = answers.as_ref().filter(|_| is_known);
-                let answer = answer.map(|answers| answers.join(files.name(index)));
+                let answer = answers
+                    .as_ref()
+                    .map(|answers| answers.join(files.name(index)));
                 // Both or none: they are told apart by their places.
                 let read = || -> Result<_> {
                     let picture = decode(&[files.path(index)])?;
@@ -232,6 +232,25 @@ impl Examples {
             }
         }
         Ok(examples)
+    }
+}
+
+/// Both folders of test pictures; none where there is none.
+///
+/// # Errors
+/// [`Kind::Data`] when one is there without the other.
+fn tests_of(folder: &Path) -> Result<Option<[PathBuf; 2]>> {
+    let [a, b] = DOMAINS.map(|domain| folder_of(folder, "test", domain));
+    match (a?, b?) {
+        (Some(a), Some(b)) => Ok(Some([a, b])),
+        (None, None) => Ok(None),
+        (Some(there), None) | (None, Some(there)) => Err(failure(
+            Kind::Data,
+            format!(
+                "{} is there, but its partner is not: test pictures are of both domains (testA and testB)",
+                there.display()
+            ),
+        )),
     }
 }
 

@@ -7,7 +7,7 @@
 //! discriminators from forgetting.
 //!
 //! ```no_run
-//! let translator = cyclegan::Translator::open("runs/cyclegan/001", cyclegan::Direction::A2b)?;
+//! let translator = cyclegan::open("runs/cyclegan/001", cyclegan::Direction::A2b)?;
 //! let picture = image::open("painting.png")?.to_rgb8();
 //! translator.picture(&picture)?.save("photograph.png")?;
 //! # Ok::<(), anyhow::Error>(())
@@ -25,4 +25,5 @@ pub mod train;
 pub mod translate;
 
 pub use config::Config;
-pub use translate::{Direction, Translator};
+pub use translate::{Direction, open};
+pub use translation::translator::{Inference, Translator};

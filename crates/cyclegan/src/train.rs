@@ -3,7 +3,7 @@
 //! authors' program).
 
 use crate::config::{Config, Flags};
-use crate::data::{Data, Examples, PROCEDURAL};
+use crate::data::{DOMAINS, Data, Examples, PROCEDURAL};
 use crate::discriminator::{self, Discriminator};
 use crate::generator::{self, Generator};
 use crate::judge::{SHORTEST_SIDE, judge};
@@ -19,10 +19,14 @@ use gan_core::learner::{Gathered, Learner, Moved};
 use gan_core::located::is_single_file;
 use gan_core::loss::l1;
 use gan_core::stage::{At, Panel, Scalars, Stage, fit};
-use gan_core::weights::{self, Metadata};
+use gan_core::weights::{self, Metadata, Network};
 use image::RgbImage;
+use std::path::Path;
 use translation::pictures::Batch;
-use translation::translator::{Inference, load_into, sheet, to_picture};
+use translation::settings;
+use translation::translator::{
+    Inference, Start, mean_distance, reals, sheet, to_picture, to_tensor,
+};
 
 /// The name of the only stage.
 pub const STAGE: &str = "gan";
@@ -66,23 +70,8 @@ impl Gan {
         discriminators: [Discriminator; 2],
         device: &Device,
     ) -> Self {
-        let seed = config.training.seed;
-        let (rule, rate, schedule) = (config.rule(), config.lr, config.schedule());
-        let [there, back] = generators;
-        let learner = |network, name| {
-            let network = initialise(network, Initial::Dcgan, seed, name);
-            Learner::new(network, rule, rate, schedule)
-        };
-        let generators = [learner(there, GENERATORS[0]), learner(back, GENERATORS[1])];
-        let [of_b, of_a] = discriminators;
-        let learner = |network, name| {
-            let network = initialise(network, Initial::Dcgan, seed, name);
-            Learner::new(network, rule, rate, schedule)
-        };
-        let discriminators = [
-            learner(of_b, DISCRIMINATORS[0]),
-            learner(of_a, DISCRIMINATORS[1]),
-        ];
+        let generators = learners(config, generators, GENERATORS);
+        let discriminators = learners(config, discriminators, DISCRIMINATORS);
         let side = config.crop_size;
         let pool = |channels| Pool::new(config.pool_size, [channels, side, side]);
         Self {
@@ -106,23 +95,21 @@ impl Gan {
     ///
     /// # Errors
     /// When the file is missing or of another network.
-    pub fn init_from(&mut self, place: &std::path::Path, out: &std::path::Path) -> Result<()> {
-        let find = |network: &str| load_into(place, out, "cyclegan", STAGE, network);
+    pub fn init_from(&mut self, place: &Path, out: &Path) -> Result<()> {
+        let start = Start {
+            place,
+            out,
+            word: "cyclegan",
+            stage: STAGE,
+        };
         let count = if is_single_file(place) { 1 } else { 2 };
         for (learner, name) in self.generators.iter_mut().zip(GENERATORS).take(count) {
-            let (path, tensors) = find(name)?;
-            learner
-                .load_weights(&tensors)
-                .with_context(|| format!("{} does not fit", path.display()))?;
+            start.load(name, learner)?;
         }
-        if is_single_file(place) {
-            return Ok(());
-        }
-        for (learner, name) in self.discriminators.iter_mut().zip(DISCRIMINATORS) {
-            let (path, tensors) = find(name)?;
-            learner
-                .load_weights(&tensors)
-                .with_context(|| format!("{} does not fit", path.display()))?;
+        if !is_single_file(place) {
+            for (learner, name) in self.discriminators.iter_mut().zip(DISCRIMINATORS) {
+                start.load(name, learner)?;
+            }
         }
         Ok(())
     }
@@ -137,10 +124,7 @@ impl Gan {
     }
 
     fn pictures(&self, values: &[f32], channels: usize, device: &Device) -> Tensor<4> {
-        let side = self.config.crop_size;
-        let count = values.len() / (channels * side * side);
-        let data = TensorData::new(values.to_vec(), [count, channels, side, side]);
-        Tensor::from_data(data, device)
+        to_tensor(values, channels, self.config.crop_size, device)
     }
 
     /// One step; `draw` says which older picture a discriminator sees.
@@ -199,22 +183,17 @@ impl Gan {
                 let idt_b = l1(made(1, &real_a), real_a.clone()) * identity;
                 losses.extend([("idt_A", idt_a), ("idt_B", idt_b)]);
             }
-            let mut sum: Option<Tensor<1>> = None;
-            for (name, loss) in losses {
+            for (name, loss) in &losses {
                 scalars.add(name, loss.clone());
-                sum = Some(match sum {
-                    Some(sum) => sum + loss,
-                    None => loss,
-                });
             }
-            if let Some(sum) = sum {
-                let mut gradients = share(sum).backward();
-                let [first, second] = gathered;
-                gathered = [
-                    self.generators[0].take(&mut gradients, first),
-                    self.generators[1].take(&mut gradients, second),
-                ];
-            }
+            let all = losses.into_iter().map(|(_, loss)| loss).collect();
+            let sum = Tensor::cat(all, 0).sum();
+            let mut gradients = share(sum).backward();
+            let [first, second] = gathered;
+            gathered = [
+                self.generators[0].take(&mut gradients, first),
+                self.generators[1].take(&mut gradients, second),
+            ];
             waiting.push(([real_b, real_a], [fake_b.detach(), fake_a.detach()]));
         }
         let moved = moved_all(&mut self.generators, gathered, at);
@@ -267,7 +246,7 @@ impl Gan {
 
     /// Each picture of a domain, its translation, and that translated back; and what the other generator, which
     /// should leave it alone, makes of it.
-    fn rows(&self, way: usize) -> Vec<Vec<RgbImage>> {
+    fn rows(&self, way: usize, seed: u64) -> Vec<Vec<RgbImage>> {
         let config = &self.config;
         let (mut channels, side) = (
             [config.input_channels, config.output_channels],
@@ -275,10 +254,7 @@ impl Gan {
         );
         channels.rotate_left(way);
         let [there, back] = [way, 1 - way].map(|way| self.generators[way].snapshot());
-        let run = |network: &Generator, input: &Tensor<4>| {
-            let statistics = Inference::evaluation().statistics;
-            network.forward(input.clone(), statistics, None)
-        };
+        let run = |network: &Generator, input: &Tensor<4>| translated(network, input.clone(), seed);
         let pictures = self.examples.pictures[way].iter().take(SHOWN);
         pictures
             .map(|values| {
@@ -294,6 +270,28 @@ impl Gan {
             })
             .collect()
     }
+}
+
+/// Fresh weights, and what moves them.
+fn learners<N>(config: &Config, networks: [N; 2], names: [&str; 2]) -> [Learner<N>; 2]
+where
+    N: Network,
+{
+    let rule = settings::rule(config.beta1, config.beta2);
+    let schedule = settings::schedule(config.decay_start);
+    let mut names = names.into_iter();
+    networks.map(|network| {
+        let name = names.next().unwrap_or_default();
+        let network = initialise(network, Initial::Dcgan, config.training.seed, name);
+        Learner::new(network, rule, config.lr, schedule)
+    })
+}
+
+/// The authors' protocol.
+fn translated(network: &Generator, input: Tensor<4>, seed: u64) -> Tensor<4> {
+    let inference = Inference::protocol(seed);
+    let mut stream = inference.stream(0);
+    network.forward(input, inference.statistics, stream.as_mut())
 }
 
 fn moved_all(
@@ -321,12 +319,12 @@ impl Stage for Gan {
         self.step_with(&batch, at, &mut draw)
     }
 
-    fn preview(&self, _at: &At) -> Result<(Vec<Panel>, Scalars)> {
+    fn preview(&self, at: &At) -> Result<(Vec<Panel>, Scalars)> {
         let names = [
             ["real_A", "fake_B", "rec_A", "idt_B"],
             ["real_B", "fake_A", "rec_B", "idt_A"],
         ];
-        let [mut rows, others] = [0, 1].map(|way| self.rows(way));
+        let [mut rows, others] = [0, 1].map(|way| self.rows(way, at.seed));
         let width = rows.first().map_or(0, Vec::len);
         let count = rows.len().min(others.len());
         rows.truncate(count);
@@ -342,7 +340,7 @@ impl Stage for Gan {
         Ok((panel.into_iter().collect(), Scalars::default()))
     }
 
-    fn validate(&self, _at: &At) -> Result<Scalars> {
+    fn validate(&self, at: &At) -> Result<Scalars> {
         let mut scalars = Scalars::default();
         let side = self.config.crop_size;
         let is_judged = side >= SHORTEST_SIDE as usize;
@@ -355,13 +353,8 @@ impl Stage for Gan {
                 .zip(&self.examples.answers[way]);
             for (values, answer) in known {
                 let input = self.pictures(values, 3, &self.device);
-                let statistics = Inference::evaluation().statistics;
-                let made = weights::values(network.forward(input, statistics, None));
-                let away = made
-                    .iter()
-                    .zip(answer)
-                    .map(|(a, b)| f64::from((a - b).abs()));
-                distance += away.sum::<f64>() / made.len() as f64;
+                let made = weights::values(translated(&network, input, at.seed));
+                distance += mean_distance(&made, answer);
                 count += 1.0;
                 if is_judged {
                     let [input, made, answer] =
@@ -397,15 +390,9 @@ impl Stage for Gan {
     }
 
     fn reals(&self, batch: &Batch) -> Option<RgbImage> {
-        let side = self.config.crop_size;
-        let pictures = |values: &[f32], channels: usize| -> Vec<RgbImage> {
-            let all = values.chunks_exact(channels * side * side).take(SHOWN);
-            all.map(|values| to_picture(values, side)).collect()
-        };
-        let a = pictures(&batch.a, self.config.input_channels);
-        let b = pictures(&batch.b, self.config.output_channels);
-        let rows: Vec<_> = a.into_iter().zip(b).map(|(a, b)| vec![a, b]).collect();
-        sheet("reals", &["real_A", "real_B"], &rows).map(|panel| panel.picture)
+        let config = &self.config;
+        let channels = [config.input_channels, config.output_channels];
+        reals(batch, channels, config.crop_size, SHOWN)
     }
 
     fn parts(
@@ -439,6 +426,9 @@ pub fn train(command: &TrainCommand<Flags>) -> Result<()> {
     if let Some(place) = launch.init_from() {
         gan.init_from(place, launch.out())
             .with_context(|| format!("--init-from {}", place.display()))?;
+        if is_single_file(place) {
+            launch.say("the file holds one generator: the generator from B to A and both discriminators begin with fresh weights");
+        }
     }
     if launch.is_dry(&gan.describe())? {
         return Ok(());
@@ -446,23 +436,21 @@ pub fn train(command: &TrainCommand<Flags>) -> Result<()> {
     let source = Data::open(config)?;
     let examples = Examples::open(config)?;
     let broken_examples = examples.broken.clone();
+    let has_answers = examples.answers.iter().any(|answers| !answers.is_empty());
     let mut gan = gan.with_examples(examples);
     let is_procedural = config.training.data.is_empty();
     let extra = Metadata::from([("value_range".to_owned(), "[-1, 1]".to_owned())]);
     let (mut run, plan) = launch.start(&source, is_procedural.then_some(PROCEDURAL), extra)?;
-    for broken in source.broken() {
-        if let Some(first) = broken.first() {
-            run.console().warn(&format!(
-                "{} pictures cannot be read and are left out, the first: {first}",
-                broken.len()
-            ));
-        }
+    for (broken, domain) in source.broken().into_iter().zip(DOMAINS) {
+        let what = format!("pictures of domain {domain}");
+        run.console().left_out(&what, broken);
     }
-    if let Some(first) = broken_examples.first() {
-        run.console().warn(&format!(
-            "{} pictures that would be shown cannot be read and are left out, the first: {first}",
-            broken_examples.len()
-        ));
+    run.console()
+        .left_out("pictures that would be shown", &broken_examples);
+    if !has_answers {
+        run.console().say(
+            "the right answers are not known: nothing is measured, and no checkpoint is chosen as the best",
+        );
     }
     fit(&mut gan, &source, &plan, &mut run)
 }

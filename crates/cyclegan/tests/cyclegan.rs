@@ -6,7 +6,7 @@ mod translating;
 use burn::tensor::{Device, Tensor, TensorData};
 use cyclegan::data::{Data, Examples};
 use cyclegan::train::{GENERATORS, Gan};
-use cyclegan::{Config, Direction, Translator, discriminator, generator};
+use cyclegan::{Config, Direction, discriminator, generator};
 use gan_core::checkpoint::{self, FileRecord, Manifest};
 use gan_core::config::{Configuration, Layer, Training, merge};
 use gan_core::contract::{self, fail, succeed};
@@ -745,7 +745,7 @@ fn a_checkpoint_in_any_form_is_all_you_need() {
         .unwrap()
         .into_rgb8();
     let made = |direction| {
-        Translator::open(&run, direction)
+        cyclegan::open(&run, direction)
             .unwrap()
             .picture(&input)
             .unwrap()
@@ -800,7 +800,6 @@ fn translations_that_cannot_be_are_refused_in_a_sentence() {
         &["results would replace their pictures"],
     );
     trained.refuse("in", "out", &["--direction=up"], 2, &["up", "a2b", "b2a"]);
-    trained.refuse("in", "out", &["--eval"], 2, &["--eval"]);
     assert!(!place("out").exists(), "nothing was written");
     std::fs::write(place("in/c2.png"), "<html>").unwrap();
     let said = trained.refuse("in", "out", &[], 3, &["c2.png", "1 of 9 pictures"]);
@@ -854,7 +853,15 @@ fn checkpoints_that_are_no_generators_are_refused_in_a_sentence() {
         refuse(&place(name), &[name]);
     }
     let authors = text(&fixtures.join("translation_resnet_legacy.pth"));
-    trained.translate("in/a.png", "of-authors", &["--checkpoint", &authors]);
+    let authors = ["--checkpoint", &authors];
+    trained.translate("in/a.png", "of-authors", &authors);
+    // It holds one generator, and says so to who asks for the other.
+    let turned = [&authors[..], &["--direction=b2a"]].concat();
+    let command = trained.arguments("in/a.png", "turned", &turned);
+    let command: Vec<_> = command.iter().map(String::as_str).collect();
+    let (code, _, said) = contract::call(BINARY, &command);
+    assert_eq!(code, Some(0), "{said}");
+    assert_said(&said, &["holds one generator: --direction has no effect"]);
 
     // The tensors say what the network is, whatever the file says beside them.
     let file = weights::read(&step.join("generator_a.safetensors")).unwrap();
@@ -880,10 +887,10 @@ fn checkpoints_that_are_no_generators_are_refused_in_a_sentence() {
     std::fs::write(stage.join("best"), "step_00000001\n0.5\n").unwrap();
     refuse(&stage.join("best"), &["names no checkpoint that is there"]);
     let resume = trained.resume(&["--steps=6"]);
-    succeed(
-        BINARY,
-        &resume.iter().map(String::as_str).collect::<Vec<_>>(),
-    );
+    let resume: Vec<_> = resume.iter().map(String::as_str).collect();
+    let (code, _, said) = contract::call(BINARY, &resume);
+    assert_eq!(code, Some(0), "{said}");
+    assert_said(&said, &["now 6 steps long", "learning rate"]);
     assert!(
         best_and_steps(&trained.run())
             .0
@@ -1005,6 +1012,20 @@ fn fine_tuning_starts_from_all_players() {
         error.contains("holds a generator_b; wanted: generator_a"),
         "{error}"
     );
+    // Another network's file says with which flags it would fit.
+    let mut command = vec!["train", "--data", &data, "--out", &out, "--name", "wider"];
+    command.extend(["--init-from", &single_a]);
+    let net = SMALL.iter().position(|flag| flag.starts_with("--width-g"));
+    let mut wider = SMALL.to_vec();
+    wider[net.unwrap()] = "--width-g=6";
+    command.extend(wider);
+    let said = refuse(
+        BINARY,
+        &command,
+        4,
+        &["--net-g resnet_3blocks --width-g 4 --norm"],
+    );
+    assert!(said.contains("does not fit"), "{said}");
 }
 
 #[test]
@@ -1045,6 +1066,19 @@ fn wrong_requests_are_answered_with_their_exit_code() {
     assert!(
         !folder.path().join("cyclegan").exists(),
         "nothing was written"
+    );
+    // The authors' spellings.
+    let theirs = [
+        "train",
+        "--netG=resnet_6blocks",
+        "--ngf=9",
+        "--pool_size=7",
+        "--dry-run",
+    ];
+    let said = succeed(BINARY, &theirs);
+    assert_said(
+        &said,
+        &["net_g = \"resnet_6blocks\"", "width_g = 9", "pool_size = 7"],
     );
     let dry = [
         "train",
@@ -1098,6 +1132,10 @@ fn domains_that_are_missing_or_empty_are_refused() {
         &train_on(&place("half"), &out, 3),
         &["1 of 1 pictures", "trainB/0.png"],
     );
+    write_domains(&place("untested"), [2, 2]);
+    std::fs::create_dir(place("untested/testB")).unwrap();
+    let said = train_on(&place("untested"), &out, 3);
+    assert_said(&said, &["testB is there, but its partner is not"]);
     let (data, out_text) = (text(&place("few")), text(&out));
     write_domains(&place("few"), [3, 1]);
     let mut command = vec![
@@ -1144,7 +1182,7 @@ fn few_broken_pictures_are_left_out_with_a_warning() {
     assert_said(
         &said,
         &[
-            "1 pictures cannot be read and are left out",
+            "1 pictures of domain A are left out",
             "1 pictures that would be shown",
             "03.jpg",
         ],

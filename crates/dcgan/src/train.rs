@@ -276,12 +276,6 @@ pub fn train(command: &TrainCommand<Flags>) -> Result<()> {
     let is_procedural = config.training.data.is_empty();
     let extra = Metadata::from([("value_range".to_owned(), "[-1, 1]".to_owned())]);
     let (mut run, plan) = launch.start(&source, is_procedural.then_some(PROCEDURAL), extra)?;
-    if !source.broken.is_empty() {
-        run.console().warn(&format!(
-            "{} pictures cannot be read and are left out, the first: {}",
-            source.broken.len(),
-            source.broken[0]
-        ));
-    }
+    run.console().left_out("pictures", &source.broken);
     fit(&mut gan, &source, &plan, &mut run)
 }

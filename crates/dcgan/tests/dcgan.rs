@@ -315,7 +315,7 @@ fn a_folder_becomes_a_run_and_a_checkpoint_is_all_you_need() {
     let said = succeed(BINARY, &command);
     assert!(!said.contains("PROCEDURAL"), "{said}");
     assert!(
-        said.contains("1 pictures cannot be read") && said.contains("broken.png"),
+        said.contains("1 pictures are left out") && said.contains("broken.png"),
         "{said}"
     );
     let run = folder.path().join("dcgan/001");

@@ -315,6 +315,16 @@ impl<C: Configuration> Launch<C> {
                 ),
             ));
         }
+        if let Some((_, saved)) = &self.resumed
+            && steps > steps_of(saved)
+            && self.config.decays()
+        {
+            Console::new(self.voice).warn(&format!(
+                "the run is now {steps} steps long instead of {}: its learning rate falls with the share of the run \
+                 that is over, and so is higher from here on than it was",
+                steps_of(saved)
+            ));
+        }
         let plan = Plan {
             steps,
             seed: training.seed,

@@ -145,6 +145,11 @@ pub trait Configuration: Serialize + DeserializeOwned + Default + Clone {
     /// The shared keys.
     fn training(&self) -> &Training;
 
+    /// Whether learning rates depend on the length of the run, so that a longer one has others at the same step.
+    fn decays(&self) -> bool {
+        false
+    }
+
     /// Checks what types cannot.
     ///
     /// # Errors

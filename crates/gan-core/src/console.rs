@@ -45,6 +45,14 @@ impl Console {
         self.write(&format!("warning: {line}"));
     }
 
+    /// Warns of what cannot be used, by the first reason; nothing to say of nothing.
+    pub fn left_out(&self, what: &str, reasons: &[String]) {
+        if let Some(first) = reasons.first() {
+            let count = reasons.len();
+            self.warn(&format!("{count} {what} are left out, the first: {first}"));
+        }
+    }
+
     fn write(&self, line: &str) {
         match &self.bar {
             Some(bar) => bar.println(line),

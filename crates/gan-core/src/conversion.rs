@@ -20,7 +20,7 @@ use crate::failure::{Kind, at_path, exit_code, failure};
 use crate::process::{may_be_alive, owner};
 use crate::tiles::TileArguments;
 use anyhow::Result;
-use names::{Job, plan};
+use names::{Job, Planned, plan};
 use pixels::{Format, Rest};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -42,9 +42,34 @@ pub struct ConversionArguments {
     /// Replace results that are there already.
     #[arg(long)]
     pub overwrite: bool,
+    /// Pass over pictures whose results are there already: go on where an earlier call ended.
+    #[arg(long, conflicts_with = "overwrite")]
+    pub skip_existing: bool,
+    /// What a result's name gets before its ending: with `out`, a.png becomes a_out.png.
+    #[arg(long, default_value = "", hide_default_value = true)]
+    pub suffix: String,
+    /// The format of results: auto keeps the picture's own.
+    #[arg(long, value_name = "FORMAT", default_value = "auto")]
+    pub ext: Ending,
     /// How large pictures are divided.
     #[command(flatten)]
     pub tiles: TileArguments,
+}
+
+/// The format of results.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub enum Ending {
+    /// The picture's own.
+    #[default]
+    Auto,
+    /// PNG.
+    Png,
+    /// JPEG, quality 95.
+    Jpg,
+    /// WebP, lossless.
+    Webp,
+    /// BMP.
+    Bmp,
 }
 
 /// What came of it.
@@ -92,7 +117,18 @@ pub fn run(
     console: &mut Console,
     convert: &mut Convert<'_>,
 ) -> Result<Done> {
-    let jobs = plan(arguments)?;
+    let Planned {
+        jobs,
+        notes,
+        skipped,
+    } = plan(arguments)?;
+    notes.iter().for_each(|note| console.warn(note));
+    if skipped > 0 {
+        console.say(&format!(
+            "{skipped} of {} results are there already",
+            skipped + jobs.len()
+        ));
+    }
     remove_leftovers(&jobs);
     // Where that cannot be, the work would be in vain.
     jobs.first()
@@ -341,6 +377,9 @@ mod tests {
             input: input.iter().map(|path| path.to_path_buf()).collect(),
             output: output.to_owned(),
             overwrite: false,
+            skip_existing: false,
+            suffix: String::new(),
+            ext: Ending::Auto,
             tiles: TileArguments {
                 tile: Tile::Auto,
                 tile_pad: 32,
@@ -480,7 +519,7 @@ mod tests {
         for index in 0..200 {
             draw(&input.join(format!("{index:03}.png")), index);
         }
-        let jobs = plan(&arguments(&[&input], &output)).unwrap();
+        let jobs = plan(&arguments(&[&input], &output)).unwrap().jobs;
         let in_flight = InFlight::default();
         let mut seen = 0;
         let done = stream(

@@ -215,8 +215,8 @@ pub fn check_size(described: u64, tensors: &Tensors) -> Result<()> {
     Err(failure(
         Kind::Checkpoint,
         format!(
-            "the configuration describes a network of {described} numbers, but the file holds \
-             {held}: they do not belong together"
+            "its configuration or its first tensors describe a network of {described} numbers, but the \
+             file holds {held}: it is damaged, or a part of another"
         ),
     ))
 }
@@ -236,7 +236,9 @@ pub fn check<M: Network>(network: &M, tensors: &Tensors) -> Result<()> {
                 tensor.shape
             )),
             Some(tensor) => {
-                if let Some(bad) = tensor.values.iter().find(|value| !value.is_finite()) {
+                let is_variance = name.ends_with("running_var");
+                let is_bad = |value: &&f32| !value.is_finite() || (is_variance && **value < 0.0);
+                if let Some(bad) = tensor.values.iter().find(is_bad) {
                     problems.push(format!("tensor {name} holds {bad}"));
                 }
             }

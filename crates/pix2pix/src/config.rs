@@ -1,27 +1,14 @@
 //! What `pix2pix train` can be told, and the reason for each default.
 
 use anyhow::Result;
-use gan_core::config::{Configuration, Training, illegal};
+use gan_core::config::{Configuration, Training};
 use gan_core::loss::GanMode;
-use gan_core::optimizer::{Rule, Schedule};
 use translation::discriminator::NetD;
 use translation::generator::NetG;
 use translation::norm::Norm;
-
-/// Which side of a pair is translated into which.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize, clap::ValueEnum,
-)]
-pub enum Direction {
-    /// The left picture, or that of folder A, into the right one.
-    #[serde(rename = "a2b", alias = "AtoB")]
-    #[value(name = "a2b", alias = "AtoB")]
-    A2b,
-    /// The right picture, or that of folder B, into the left one: facades from their label maps.
-    #[serde(rename = "b2a", alias = "BtoA")]
-    #[value(name = "b2a", alias = "BtoA")]
-    B2a,
-}
+use translation::settings;
+pub use translation::settings::Direction;
+use translation::translate::Translates;
 
 gan_core::configuration! {
     /// The networks and the training of pix2pix. The defaults are those of the authors' PyTorch program.
@@ -36,14 +23,19 @@ gan_core::configuration! {
     /// What becomes what: a2b (left to right) or b2a.
     direction: Direction = Direction::A2b;
     /// The generator: unet_256 or unet_128 (for pictures of 256 or 128 pixels), or a ResNet.
+    #[arg(alias = "netG")]
     net_g: NetG = NetG::Unet256;
     /// The discriminator: patches of 70 pixels, of --layers-d halvings, or single pixels.
+    #[arg(alias = "netD")]
     net_d: NetD = NetD::Basic;
     /// Halvings of an n_layers discriminator.
+    #[arg(alias = "n-layers-D")]
     layers_d: usize = 3;
     /// Channels of the generator's first layer.
+    #[arg(alias = "ngf")]
     width_g: usize = 64;
     /// Channels of the discriminator's first layer.
+    #[arg(alias = "ndf")]
     width_d: usize = 64;
     /// Normalisation of both networks.
     norm: Norm = Norm::Batch;
@@ -51,8 +43,10 @@ gan_core::configuration! {
     #[arg(num_args = 0..=1, default_missing_value = "true", require_equals = true)]
     dropout: bool = true;
     /// Channels of the input: 3, or 1 for grey.
+    #[arg(alias = "input-nc")]
     input_channels: usize = 3;
     /// Channels of the output: 3, or 1 for grey.
+    #[arg(alias = "output-nc")]
     output_channels: usize = 3;
     /// Side in pixels to which pictures are resized first (section 6.2).
     load_size: usize = 286;
@@ -64,6 +58,7 @@ gan_core::configuration! {
     /// What both players minimise: cross-entropy or least squares.
     gan_mode: GanMode = GanMode::Vanilla;
     /// Weight of the L1 distance to the right answer (section 3.1).
+    #[arg(alias = "lambda-L1")]
     lambda_l1: f64 = 100.0;
     /// Adam's learning rate.
     lr: f64 = 2e-4;
@@ -92,48 +87,23 @@ impl Configuration for Config {
         &self.training
     }
 
+    fn decays(&self) -> bool {
+        self.decay_start < 1.0
+    }
+
     fn validate(&self) -> Result<()> {
-        for (key, value) in [
-            ("input_channels", self.input_channels),
-            ("output_channels", self.output_channels),
-        ] {
-            if ![1, 3].contains(&value) {
-                return Err(illegal(key, value, "1 or 3"));
-            }
-        }
+        settings::check_channels(self.input_channels, self.output_channels)?;
         let generator = crate::generator::shape(self);
         let discriminator = crate::discriminator::shape(self);
-        translation::settings::check_networks(&generator, &discriminator)?;
-        translation::settings::check_sizes(
-            self.load_size,
-            self.crop_size,
-            &generator,
-            &discriminator,
-        )?;
-        translation::settings::check_descent(self.lr, self.beta1, self.beta2, self.decay_start)?;
-        if !(self.lambda_l1 >= 0.0 && self.lambda_l1.is_finite()) {
-            return Err(illegal(
-                "lambda_l1",
-                self.lambda_l1,
-                "it must be at least 0 and finite",
-            ));
-        }
-        Ok(())
+        settings::check_networks(&generator, &discriminator)?;
+        settings::check_sizes(self.load_size, self.crop_size, &generator, &discriminator)?;
+        settings::check_descent(self.lr, self.beta1, self.beta2, self.decay_start)?;
+        settings::check_weights(&[("lambda_l1", self.lambda_l1)])
     }
 }
 
-impl Config {
-    /// The rule of both optimizers.
-    pub fn rule(&self) -> Rule {
-        Rule::Adam {
-            beta1: self.beta1,
-            beta2: self.beta2,
-            epsilon: 1e-8,
-        }
-    }
-
-    /// The schedule of both optimizers.
-    pub fn schedule(&self) -> Schedule {
-        translation::settings::schedule(self.decay_start)
+impl Translates for Config {
+    fn dropout(&self) -> bool {
+        self.dropout
     }
 }

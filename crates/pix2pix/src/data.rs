@@ -68,7 +68,9 @@ pub fn find(folder: &Path, part: &str) -> Result<Option<Found>> {
             }
         }
         let together = folder.join(name);
-        if together.is_dir() {
+        // An empty test/ hides no val/.
+        let is_last = names.last() == Some(name);
+        if together.is_dir() && (is_last || images::list(&together).is_ok()) {
             return side_by_side(&together).map(Some);
         }
     }

@@ -7,7 +7,7 @@
 //! sharpness that L1 alone would blur. The only noise is dropout, which stays on when pictures are translated.
 //!
 //! ```no_run
-//! let translator = pix2pix::Translator::open("runs/pix2pix/001")?;
+//! let translator = pix2pix::open("runs/pix2pix/001")?;
 //! let picture = image::open("labels.png")?.to_rgb8();
 //! translator.picture(&picture)?.save("facade.png")?;
 //! # Ok::<(), anyhow::Error>(())
@@ -24,4 +24,5 @@ pub mod train;
 pub mod translate;
 
 pub use config::Config;
-pub use translate::Translator;
+pub use translate::open;
+pub use translation::translator::{Inference, Translator};

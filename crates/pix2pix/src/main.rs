@@ -3,6 +3,7 @@
 use gan_core::command::{self, *};
 use pix2pix::{config::Flags, data, train, translate};
 use std::process::ExitCode;
+use translation::translate::TranslateArguments;
 
 /// Image-to-image translation from pairs: label maps to facades, edges to photographs, and any other pairs.
 #[derive(clap::Parser)]
@@ -12,7 +13,7 @@ enum Pix2pix {
     /// Train; without data on procedural facades.
     Train(TrainCommand<Flags>),
     /// Translate pictures with a checkpoint.
-    Translate(translate::TranslateCommand),
+    Translate(TranslateArguments),
     /// Data, weights, devices, checkpoints and runs.
     #[command(flatten)]
     Shared(SharedCommand),
@@ -21,7 +22,7 @@ enum Pix2pix {
 fn main() -> ExitCode {
     command::run(|command: Pix2pix| match command {
         Pix2pix::Train(command) => train::train(&command),
-        Pix2pix::Translate(command) => translate::translate(&command),
+        Pix2pix::Translate(arguments) => translate::translate(&arguments),
         Pix2pix::Shared(command) => command.run(&[train::STAGE], &data::DATASETS),
     })
 }

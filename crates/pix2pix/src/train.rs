@@ -7,7 +7,7 @@ use crate::data::{Data, Examples, PROCEDURAL};
 use crate::discriminator::{self, Discriminator};
 use crate::generator::{self, Generator};
 use anyhow::{Context, Result};
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Device, Tensor};
 use gan_core::checkpoint::Checkpoint;
 use gan_core::command::{Launch, TrainCommand};
 use gan_core::device;
@@ -21,8 +21,12 @@ use gan_core::stage::{At, Panel, Scalars, Stage, fit};
 use gan_core::weights::{self, Metadata};
 use image::RgbImage;
 use metrics::paired::{Colour, Pair, Picture, Rule, View};
+use std::path::Path;
 use translation::pictures::{Batch, planar};
-use translation::translator::{Inference, load_into, sheet, to_picture};
+use translation::settings;
+use translation::translator::{
+    Inference, Start, mean_distance, reals, sheet, to_picture, to_tensor,
+};
 
 /// The name of the only stage.
 pub const STAGE: &str = "gan";
@@ -49,10 +53,11 @@ impl Gan {
         let generator = initialise(generator, Initial::Dcgan, seed, "generator");
         let discriminator = discriminator::discriminator(config, &autodiff);
         let discriminator = initialise(discriminator, Initial::Dcgan, seed, "discriminator");
-        let learner = (config.rule(), config.lr, config.schedule());
+        let rule = settings::rule(config.beta1, config.beta2);
+        let (rate, schedule) = (config.lr, settings::schedule(config.decay_start));
         Self {
-            generator: Learner::new(generator, learner.0, learner.1, learner.2),
-            discriminator: Learner::new(discriminator, learner.0, learner.1, learner.2),
+            generator: Learner::new(generator, rule, rate, schedule),
+            discriminator: Learner::new(discriminator, rule, rate, schedule),
             examples: Examples::default(),
             config: config.clone(),
             device: device.clone(),
@@ -70,18 +75,16 @@ impl Gan {
     ///
     /// # Errors
     /// When the file is missing or of another network.
-    pub fn init_from(&mut self, place: &std::path::Path, out: &std::path::Path) -> Result<()> {
-        let find = |network: &str| load_into(place, out, "pix2pix", STAGE, network);
-        let (path, tensors) = find("generator")?;
-        let named = |path: &std::path::Path| format!("{} does not fit", path.display());
-        self.generator
-            .load_weights(&tensors)
-            .with_context(|| named(&path))?;
+    pub fn init_from(&mut self, place: &Path, out: &Path) -> Result<()> {
+        let start = Start {
+            place,
+            out,
+            word: "pix2pix",
+            stage: STAGE,
+        };
+        start.load("generator", &mut self.generator)?;
         if !is_single_file(place) {
-            let (path, tensors) = find("discriminator")?;
-            self.discriminator
-                .load_weights(&tensors)
-                .with_context(|| named(&path))?;
+            start.load("discriminator", &mut self.discriminator)?;
         }
         Ok(())
     }
@@ -96,10 +99,7 @@ impl Gan {
     }
 
     fn pictures(&self, values: &[f32], channels: usize, device: &Device) -> Tensor<4> {
-        let side = self.config.crop_size;
-        let count = values.len() / (channels * side * side);
-        let data = TensorData::new(values.to_vec(), [count, channels, side, side]);
-        Tensor::from_data(data, device)
+        to_tensor(values, channels, self.config.crop_size, device)
     }
 
     /// The translation of each example, `[output, side, side]`: the authors' protocol, one at a time with the
@@ -237,11 +237,7 @@ impl Stage for Gan {
         };
         let (mut distance, mut similarity) = (0.0, 0.0);
         for (fake, (_, target)) in fakes.iter().zip(pairs) {
-            let away = fake
-                .iter()
-                .zip(target)
-                .map(|(a, b)| f64::from((a - b).abs()));
-            distance += away.sum::<f64>() / target.len() as f64;
+            distance += mean_distance(fake, target);
             // On bytes, as `eval ssim` sees the written pictures: it is another number on [-1, 1].
             let [fake, target] = [fake, target].map(|values| planar(&to_picture(values, side), 3));
             let [fake, target] = [&fake, &target].map(|bytes| Picture::bytes(3, side, side, bytes));
@@ -261,19 +257,9 @@ impl Stage for Gan {
     }
 
     fn reals(&self, batch: &Batch) -> Option<RgbImage> {
-        let side = self.config.crop_size;
-        let planes = |values: &[f32], channels: usize| -> Vec<RgbImage> {
-            let all = values.chunks_exact(channels * side * side).take(SHOWN);
-            all.map(|values| to_picture(values, side)).collect()
-        };
-        let inputs = planes(&batch.a, self.config.input_channels);
-        let targets = planes(&batch.b, self.config.output_channels);
-        let rows: Vec<_> = inputs
-            .into_iter()
-            .zip(targets)
-            .map(|(a, b)| vec![a, b])
-            .collect();
-        sheet("reals", &["real_A", "real_B"], &rows).map(|panel| panel.picture)
+        let config = &self.config;
+        let channels = [config.input_channels, config.output_channels];
+        reals(batch, channels, config.crop_size, SHOWN)
     }
 
     fn parts(
@@ -297,6 +283,9 @@ pub fn train(command: &TrainCommand<Flags>) -> Result<()> {
     if let Some(place) = launch.init_from() {
         gan.init_from(place, launch.out())
             .with_context(|| format!("--init-from {}", place.display()))?;
+        if is_single_file(place) {
+            launch.say("the file holds one generator: the discriminator begins with fresh weights");
+        }
     }
     if launch.is_dry(&gan.describe())? {
         return Ok(());
@@ -309,18 +298,8 @@ pub fn train(command: &TrainCommand<Flags>) -> Result<()> {
     let is_procedural = config.training.data.is_empty();
     let extra = Metadata::from([("value_range".to_owned(), "[-1, 1]".to_owned())]);
     let (mut run, plan) = launch.start(&source, is_procedural.then_some(PROCEDURAL), extra)?;
-    if let Some(first) = source.broken().first() {
-        run.console().warn(&format!(
-            "{} pairs are left out, the first: {first}",
-            source.broken().len()
-        ));
-    }
-    if let Some(first) = broken_tests.first() {
-        run.console().warn(&format!(
-            "{} test pairs are left out, the first: {first}",
-            broken_tests.len()
-        ));
-    }
+    run.console().left_out("pairs", source.broken());
+    run.console().left_out("test pairs", &broken_tests);
     if !has_tests {
         run.console().warn(&format!(
             "{} has no test pairs (test/, val/ or testA/ and testB/): there will be no sample pictures, and no \

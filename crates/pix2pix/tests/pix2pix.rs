@@ -16,7 +16,7 @@ use image::{Rgb, RgbImage, imageops};
 use pix2pix::config::Direction;
 use pix2pix::data::{Data, Examples};
 use pix2pix::train::Gan;
-use pix2pix::{Config, Translator, discriminator, generator};
+use pix2pix::{Config, discriminator, generator};
 use std::io::Write;
 use std::path::Path;
 use translating::{
@@ -632,10 +632,7 @@ fn a_checkpoint_in_any_form_is_all_you_need() {
     // From Rust, by the same protocol.
     let input = image::ImageReader::open(place("in/a.png")).unwrap();
     let input = input.decode().unwrap().into_rgb8();
-    let ours = Translator::open(&exported)
-        .unwrap()
-        .picture(&input)
-        .unwrap();
+    let ours = pix2pix::open(&exported).unwrap().picture(&input).unwrap();
     let theirs = gan_core::images::read(&place("first/a.png")).unwrap();
     assert_eq!(ours, theirs.into_rgb8());
 
@@ -934,6 +931,18 @@ fn wrong_requests_are_answered_with_their_exit_code() {
         let said = succeed(BINARY, &["train", "--direction", name, "--dry-run"]);
         assert!(said.contains(&format!("direction = \"{word}\"")), "{said}");
     }
+    let theirs = [
+        "train",
+        "--netD=pixel",
+        "--ndf=9",
+        "--lambda_L1=7",
+        "--dry-run",
+    ];
+    let said = succeed(BINARY, &theirs);
+    assert_said(
+        &said,
+        &["net_d = \"pixel\"", "width_d = 9", "lambda_l1 = 7"],
+    );
     let file = folder.path().join("own.toml");
     std::fs::write(&file, "direction = \"BtoA\"\n").unwrap();
     let said = succeed(BINARY, &["train", "--config", &text(&file), "--dry-run"]);

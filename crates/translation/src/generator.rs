@@ -5,6 +5,7 @@ use crate::resnet::Resnet;
 use crate::unet::Unet;
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
+use clap::ValueEnum;
 use gan_core::layers::Statistics;
 use gan_core::random::Stream;
 use gan_core::weights::Network;
@@ -92,6 +93,21 @@ pub struct Shape {
 }
 
 impl Shape {
+    /// The flags of `train` that ask for it, but for the channels; none where no flags do.
+    pub fn flags(&self) -> Option<String> {
+        let all = NetG::value_variants().iter();
+        let net = all.copied().find(|net| net.kind() == self.kind)?;
+        let name = |value: Option<clap::builder::PossibleValue>| {
+            value.map(|value| value.get_name().to_owned())
+        };
+        Some(format!(
+            "--net-g {} --width-g {} --norm {}",
+            name(net.to_possible_value())?,
+            self.width,
+            name(self.norm.to_possible_value())?
+        ))
+    }
+
     /// Both sides of a picture must be multiples of this many pixels.
     pub fn multiple(&self) -> usize {
         match self.kind {

@@ -44,6 +44,17 @@ pub fn generator(tensors: &Tensors) -> Result<Shape> {
     if let Some(&[width, input, 4, 4]) = extents("model.model.0.weight") {
         return unet(tensors, width, input);
     }
+    if let Some(&[_, _, 7, 7]) = extents("model.0.weight") {
+        return Err(strange(
+            "its first layer is a convolution (model.0.weight), as with --padding_type zero or replicate; only \
+             the authors' default, reflect, is read",
+        ));
+    }
+    if let Some(name) = tensors.keys().find(|name| name.ends_with("weight_orig")) {
+        return Err(strange(&format!(
+            "{name} belongs to spectral normalisation, which neither paper's generators have"
+        )));
+    }
     Err(strange(
         "there is neither a first convolution of a ResNet (model.1.weight, 7 x 7) nor of a U-Net \
          (model.model.0.weight, 4 x 4)",
@@ -202,5 +213,14 @@ mod tests {
         let error = generator(&Tensors::new()).unwrap_err();
         assert_eq!(gan_core::failure::exit_code(&error), 4);
         assert!(error.to_string().contains("model.1.weight"), "{error}");
+        let said = |name: &str, shape: &[usize]| {
+            let values = vec![0.0; shape.iter().product()];
+            let shape = shape.to_vec();
+            let tensor = weights::HostTensor { shape, values };
+            let error = generator(&[(name.to_owned(), tensor)].into()).unwrap_err();
+            error.to_string()
+        };
+        assert!(said("model.0.weight", &[4, 3, 7, 7]).contains("padding_type"));
+        assert!(said("model.1.weight_orig", &[4, 3, 7, 7]).contains("spectral"));
     }
 }

@@ -1,9 +1,33 @@
-//! Checks of the configuration keys that pix2pix and CycleGAN share.
+//! What the configurations of pix2pix and CycleGAN share: a type, checks, and what moves the networks.
 
 use crate::{discriminator, generator};
 use anyhow::Result;
 use gan_core::config::illegal;
-use gan_core::optimizer::Schedule;
+use gan_core::optimizer::{Rule, Schedule};
+
+/// Which way pictures are translated.
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Default,
+    serde::Serialize,
+    serde::Deserialize,
+    clap::ValueEnum,
+)]
+pub enum Direction {
+    /// From A to B: the left picture of a pair, or domain A, into the other.
+    #[default]
+    #[serde(rename = "a2b", alias = "AtoB")]
+    #[value(name = "a2b", alias = "AtoB")]
+    A2b,
+    /// From B to A: facades from their label maps, photographs to paintings.
+    #[serde(rename = "b2a", alias = "BtoA")]
+    #[value(name = "b2a", alias = "BtoA")]
+    B2a,
+}
 
 /// Most pixels of a side.
 const MOST_SIDE: usize = 2048;
@@ -61,6 +85,32 @@ pub fn check_sizes(
     Ok(())
 }
 
+/// Checks that pictures of so many channels can be read and written.
+///
+/// # Errors
+/// [`gan_core::failure::Kind::Usage`] that names the key.
+pub fn check_channels(input: usize, output: usize) -> Result<()> {
+    for (key, channels) in [("input_channels", input), ("output_channels", output)] {
+        if ![1, 3].contains(&channels) {
+            return Err(illegal(key, channels, "1 or 3"));
+        }
+    }
+    Ok(())
+}
+
+/// Checks the weights of losses.
+///
+/// # Errors
+/// [`gan_core::failure::Kind::Usage`] that names the key.
+pub fn check_weights(weights: &[(&str, f64)]) -> Result<()> {
+    for (key, weight) in weights {
+        if !(*weight >= 0.0 && weight.is_finite()) {
+            return Err(illegal(key, weight, "it must be at least 0 and finite"));
+        }
+    }
+    Ok(())
+}
+
 /// Checks what moves the networks.
 ///
 /// # Errors
@@ -78,6 +128,15 @@ pub fn check_descent(lr: f64, beta1: f64, beta2: f64, decay_start: f64) -> Resul
         return Err(illegal("decay_start", decay_start, "it must be in [0, 1]"));
     }
     Ok(())
+}
+
+/// Adam, as every optimizer of both papers.
+pub fn rule(beta1: f64, beta2: f64) -> Rule {
+    Rule::Adam {
+        beta1,
+        beta2,
+        epsilon: 1e-8,
+    }
 }
 
 /// A constant learning rate up to a share of the run, and a linear fall to 0 from there on.

@@ -2,11 +2,13 @@
 
 use crate::generator::Kind;
 use crate::translator::{Inference, Translator};
-use anyhow::Result;
+use anyhow::{Context, Result};
+use gan_core::config::Configuration;
 use gan_core::console::{Console, Voice};
 use gan_core::conversion::{self, ConversionArguments, Planes};
 use gan_core::device;
 use gan_core::images;
+use gan_core::located::Located;
 use gan_core::tiles::{Requirements, Tile, TileArguments, Tiling};
 use image::RgbImage;
 use std::path::PathBuf;
@@ -23,9 +25,51 @@ pub struct TranslateArguments {
     /// Where to compute.
     #[arg(long, default_value = "auto")]
     pub device: String,
+    /// Normalise by the running statistics and leave dropout out; without it, the authors' protocol: the statistics
+    /// of each picture, and dropout on where the network has it.
+    #[arg(long)]
+    pub eval: bool,
+    /// Dropout, the network's noise: on without --eval.
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", require_equals = true)]
+    pub dropout: Option<bool>,
+    /// The seed of dropout.
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
     /// Which pictures become which.
     #[command(flatten)]
     pub conversion: ConversionArguments,
+}
+
+/// A configuration whose generator translates.
+pub trait Translates: Configuration {
+    /// Whether the generator has dropout, which no tensor of a U-Net tells.
+    fn dropout(&self) -> bool;
+}
+
+impl TranslateArguments {
+    fn inference(&self) -> Inference {
+        let mut inference = if self.eval {
+            Inference::evaluation()
+        } else {
+            Inference::protocol(self.seed)
+        };
+        if let Some(dropout) = self.dropout {
+            inference.dropout = dropout.then_some(self.seed);
+        }
+        inference
+    }
+
+    /// `translate` with the generator that was found.
+    ///
+    /// # Errors
+    /// When it cannot be used, or a picture cannot be read or written.
+    pub fn run<C: Translates>(&self, found: Located) -> Result<()> {
+        let console = Console::new(Voice::Normal);
+        found.warnings.iter().for_each(|line| console.warn(line));
+        console.say(&format!("weights: {}", found.path.display()));
+        let translator = Translator::open::<C>(found, &self.device).context("--checkpoint")?;
+        translator.run(self, self.inference())
+    }
 }
 
 impl Translator {
@@ -47,11 +91,19 @@ impl Translator {
         }
     }
 
-    /// Translates a picture of any size: mirrored at its edges up to what the network takes, and cut back.
+    /// Translates a picture of any size by the authors' protocol, with dropout of seed 0.
     ///
     /// # Errors
     /// Never in practice: memory alone can run out.
-    pub fn picture(&self, picture: &RgbImage, inference: Inference) -> Result<RgbImage> {
+    pub fn picture(&self, picture: &RgbImage) -> Result<RgbImage> {
+        self.picture_with(picture, Inference::protocol(0))
+    }
+
+    /// Translates a picture of any size: mirrored at its edges up to what the network takes, and cut back.
+    ///
+    /// # Errors
+    /// As [`Translator::picture`].
+    pub fn picture_with(&self, picture: &RgbImage, inference: Inference) -> Result<RgbImage> {
         let arguments = TileArguments {
             tile: Tile::Auto,
             tile_pad: 32,

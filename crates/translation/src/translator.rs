@@ -1,15 +1,20 @@
 //! A trained generator: found, recognised, and applied to pictures.
 
 use crate::generator::{Generator, Shape};
+use crate::pictures::Batch;
 use crate::recognise;
+use crate::translate::Translates;
 use anyhow::{Context, Result};
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
+use gan_core::config::from_identity;
+use gan_core::device;
 use gan_core::layers::Statistics;
+use gan_core::learner::Learner;
 use gan_core::located::{self, Located};
 use gan_core::random::Stream;
 use gan_core::stage::Panel;
-use gan_core::weights::{self, Tensors};
+use gan_core::weights::{self, Network};
 use gan_core::{images, picture};
 use image::RgbImage;
 use std::path::{Path, PathBuf};
@@ -47,20 +52,40 @@ impl Inference {
     }
 }
 
-/// Finds the tensors of `network` in a checkpoint or a file, without what no network reads.
-///
-/// # Errors
-/// As [`located::find`].
-pub fn load_into(
-    place: &Path,
-    out: &Path,
-    word: &str,
-    stage: &str,
-    network: &str,
-) -> Result<(PathBuf, Tensors)> {
-    let found = located::find(Some(place), out, word, &[stage], &[network])?;
-    let tensors = recognise::without_stale_statistics(found.file.tensors);
-    Ok((found.path, tensors))
+/// A checkpoint, or a file with one network, from which a training begins.
+#[derive(Debug, Clone, Copy)]
+pub struct Start<'a> {
+    /// What `--init-from` names.
+    pub place: &'a Path,
+    /// The root of all runs.
+    pub out: &'a Path,
+    /// The architecture's word.
+    pub word: &'a str,
+    /// The stage whose checkpoints are meant.
+    pub stage: &'a str,
+}
+
+impl Start<'_> {
+    /// Gives `learner` the weights of `network`, without what no network reads.
+    ///
+    /// # Errors
+    /// As [`located::find`]; [`gan_core::failure::Kind::Checkpoint`] when they are another network's.
+    pub fn load<M: Network>(&self, network: &str, learner: &mut Learner<M>) -> Result<()> {
+        let stages = [self.stage];
+        let found = located::find(Some(self.place), self.out, self.word, &stages, &[network])?;
+        let tensors = recognise::without_stale_statistics(found.file.tensors);
+        learner.load_weights(&tensors).with_context(|| {
+            let flags = recognise::generator(&tensors)
+                .ok()
+                .and_then(|shape| shape.flags());
+            let hint = flags.map(|flags| format!(", its generator is that of {flags}"));
+            format!(
+                "{} does not fit{}",
+                found.path.display(),
+                hint.unwrap_or_default()
+            )
+        })
+    }
 }
 
 /// A generator on its device.
@@ -95,6 +120,18 @@ impl Translator {
             device,
             path,
         })
+    }
+
+    /// As [`Translator::new`], of a file that may hold a configuration, on the device of this name.
+    ///
+    /// # Errors
+    /// As [`Translator::new`]; [`gan_core::failure::Kind::Usage`] for a device that is not there.
+    pub fn open<C: Translates>(found: Located, device: &str) -> Result<Self> {
+        let device = device::parse(device)?;
+        let origin = found.path.display().to_string();
+        let config = found.config().map(|text| from_identity::<C>(&origin, text));
+        let dropout = config.transpose()?.map(|config| config.dropout());
+        Self::new(found, dropout, device)
     }
 
     /// What the generator is made of.
@@ -138,6 +175,36 @@ impl Translator {
         }
         weights::values(output)
     }
+}
+
+/// Planar values, one picture after the other, as `[count, channels, side, side]`.
+pub fn to_tensor(values: &[f32], channels: usize, side: usize, device: &Device) -> Tensor<4> {
+    let count = values.len() / (channels * side * side);
+    let data = TensorData::new(values.to_vec(), [count, channels, side, side]);
+    Tensor::from_data(data, device)
+}
+
+/// The mean absolute difference of values that lie in the same places.
+pub fn mean_distance(first: &[f32], second: &[f32]) -> f64 {
+    let away = first.iter().zip(second);
+    let away = away.map(|(first, second)| f64::from((first - second).abs()));
+    away.sum::<f64>() / first.len() as f64
+}
+
+/// Up to `most` pictures of a batch beside their partners, whose channels may be others; none of none.
+pub fn reals(batch: &Batch, channels: [usize; 2], side: usize, most: usize) -> Option<RgbImage> {
+    let pictures = |values: &[f32], channels: usize| -> Vec<RgbImage> {
+        let all = values.chunks_exact(channels * side * side).take(most);
+        all.map(|values| to_picture(values, side)).collect()
+    };
+    let first = pictures(&batch.a, channels[0]);
+    let second = pictures(&batch.b, channels[1]);
+    let rows: Vec<_> = first
+        .into_iter()
+        .zip(second)
+        .map(|(a, b)| vec![a, b])
+        .collect();
+    sheet("reals", &["real_A", "real_B"], &rows).map(|panel| panel.picture)
 }
 
 /// A picture of planar values in [-1, 1], of 1 or 3 channels and `side` x `side` pixels.

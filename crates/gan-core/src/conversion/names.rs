@@ -1,7 +1,7 @@
 //! Which pictures are read, and what their results are called.
 
-use super::ConversionArguments;
 use super::pixels::{Format, ending};
+use super::{ConversionArguments, Ending};
 use crate::failure::{Kind, at_path, failure};
 use crate::images;
 use anyhow::Result;
@@ -16,22 +16,42 @@ pub(super) struct Job {
     pub(super) target: PathBuf,
 }
 
+/// All that is to be done.
+#[derive(Debug)]
+pub(super) struct Planned {
+    pub(super) jobs: Vec<Job>,
+    /// What lies in the input folders and is not looked at, a line for each.
+    pub(super) notes: Vec<String>,
+    /// Pictures whose results were there already.
+    pub(super) skipped: usize,
+}
+
 /// Finds all pictures and checks all names.
-pub(super) fn plan(arguments: &ConversionArguments) -> Result<Vec<Job>> {
+pub(super) fn plan(arguments: &ConversionArguments) -> Result<Planned> {
+    let is_name = !arguments.suffix.contains(['/', '\\', '\0']);
+    if !is_name {
+        return Err(failure(
+            Kind::Usage,
+            format!(
+                "--suffix {:?}: it is a part of a file's name",
+                arguments.suffix
+            ),
+        ));
+    }
     let output = &arguments.output;
     // Links make one folder look like two.
     let own = std::fs::canonicalize(output).ok();
-    let mut jobs = Vec::new();
+    let (mut jobs, mut notes) = (Vec::new(), Vec::new());
     let mut one_file = arguments.input.len() == 1;
     for input in &arguments.input {
         if input.is_dir() {
             one_file = false;
-            add_folder(input, arguments, own.as_deref(), &mut jobs)?;
+            notes.extend(add_folder(input, arguments, own.as_deref(), &mut jobs)?);
             continue;
         }
         let mut add = |source: PathBuf| {
             let name = source.file_name().unwrap_or(OsStr::new("picture"));
-            let target = output.join(result_name(name.into()));
+            let target = output.join(result_name(name.into(), arguments));
             jobs.push(Job { source, target });
         };
         match (std::fs::symlink_metadata(input), input.to_str()) {
@@ -62,8 +82,16 @@ pub(super) fn plan(arguments: &ConversionArguments) -> Result<Vec<Job>> {
     }
     let mut jobs = without_collisions(jobs)?;
     check_existing(arguments, &jobs)?;
+    let found = jobs.len();
+    if arguments.skip_existing {
+        jobs.retain(|job| !job.target.exists());
+    }
     jobs.shrink_to_fit();
-    Ok(jobs)
+    Ok(Planned {
+        skipped: found - jobs.len(),
+        jobs,
+        notes,
+    })
 }
 
 fn usage(output: &Path, what: &str) -> anyhow::Error {
@@ -75,7 +103,7 @@ fn add_folder(
     arguments: &ConversionArguments,
     own: Option<&Path>,
     jobs: &mut Vec<Job>,
-) -> Result<()> {
+) -> Result<Option<String>> {
     let real = std::fs::canonicalize(folder)
         .map_err(|error| at_path(Kind::Data, "read the folder", folder, &error))?;
     if own == Some(&real) {
@@ -94,7 +122,9 @@ fn add_folder(
         if !own.is_some_and(|own| real.join(name).starts_with(own)) {
             jobs.push(Job {
                 source: files.path(index),
-                target: arguments.output.join(result_name(name.to_owned())),
+                target: arguments
+                    .output
+                    .join(result_name(name.to_owned(), arguments)),
             });
         }
     }
@@ -107,7 +137,19 @@ fn add_folder(
             ),
         ));
     }
-    Ok(())
+    let kinds: Vec<String> = files
+        .left_out()
+        .iter()
+        .map(|(kind, count)| format!("{kind}: {count}"))
+        .collect();
+    let others: usize = files.left_out().values().sum();
+    Ok((others > 0).then(|| {
+        format!(
+            "{others} files under {} are not looked at ({})",
+            folder.display(),
+            kinds.join(", ")
+        )
+    }))
 }
 
 /// The picture files that match a pattern, in path order, without hidden ones and those in `own`.
@@ -207,14 +249,14 @@ fn check_existing(arguments: &ConversionArguments, jobs: &[Job]) -> Result<()> {
         let what = format!("{} {what}; name another folder", job.target.display());
         return Err(usage(&arguments.output, &what));
     }
-    if arguments.overwrite {
+    if arguments.overwrite || arguments.skip_existing {
         return Ok(());
     }
     Err(failure(
         Kind::Usage,
         format!(
-            "{} of {} results are there already, the first: {}; add --overwrite to replace them, or choose \
-             another -o",
+            "{} of {} results are there already, the first: {}; add --overwrite to replace them, --skip-existing to \
+             keep them, or choose another -o",
             there.len(),
             jobs.len(),
             first.target.display()
@@ -223,16 +265,29 @@ fn check_existing(arguments: &ConversionArguments, jobs: &[Job]) -> Result<()> {
 }
 
 /// The name of a picture's result.
-fn result_name(name: PathBuf) -> PathBuf {
-    match Format::of(&name) {
-        Some(_) => name,
-        None if ending(&name) == "gif" => name.with_extension("png"),
-        None => {
-            let mut longer = name.into_os_string();
-            longer.push(".png");
-            longer.into()
-        }
+fn result_name(name: PathBuf, arguments: &ConversionArguments) -> PathBuf {
+    let has_ending = Format::of(&name).is_some() || ending(&name) == "gif";
+    let own = name.extension().filter(|_| has_ending);
+    let stem = if has_ending {
+        name.file_stem()
+    } else {
+        name.file_name()
+    };
+    let ending = match (arguments.ext, own) {
+        (Ending::Auto, Some(own)) if Format::of(&name).is_some() => own,
+        (Ending::Auto | Ending::Png, _) => OsStr::new("png"),
+        (Ending::Jpg, _) => OsStr::new("jpg"),
+        (Ending::Webp, _) => OsStr::new("webp"),
+        (Ending::Bmp, _) => OsStr::new("bmp"),
+    };
+    let mut result = stem.unwrap_or_default().to_owned();
+    if !arguments.suffix.is_empty() {
+        result.push("_");
+        result.push(&arguments.suffix);
     }
+    result.push(".");
+    result.push(ending);
+    name.with_file_name(result)
 }
 
 #[cfg(test)]
@@ -255,7 +310,7 @@ mod tests {
     fn planned(folder: &Path, input: &[&str], output: &str) -> Result<Vec<String>> {
         let input: Vec<_> = input.iter().map(|name| folder.join(name)).collect();
         let input: Vec<_> = input.iter().map(PathBuf::as_path).collect();
-        let jobs = plan(&arguments(&input, &folder.join(output)))?;
+        let jobs = plan(&arguments(&input, &folder.join(output)))?.jobs;
         let name = |path: &Path| path.strip_prefix(folder).unwrap().display().to_string();
         let line = |job: &Job| format!("{} -> {}", name(&job.source), name(&job.target));
         Ok(jobs.iter().map(line).collect())
@@ -343,6 +398,41 @@ mod tests {
         std::fs::create_dir(folder.path().join("all")).unwrap();
         std::fs::rename(folder.path().join("own"), folder.path().join("all/own")).unwrap();
         refused(&["all"], "all/own", 3, "but those in the folder of -o");
+    }
+
+    #[test]
+    fn results_get_suffix_and_ending_and_are_not_made_twice() {
+        let folder = folder(&[
+            "p/a.png",
+            "p/b.v2.JPG",
+            "p/c.gif",
+            "p/notes.txt",
+            "o/a_x2.webp",
+        ]);
+        let input = folder.path().join("p");
+        let mut wanted = arguments(&[&input], &folder.path().join("o"));
+        wanted.suffix = "x2".to_owned();
+        let names = |wanted: &ConversionArguments| -> Vec<String> {
+            let jobs = plan(wanted).unwrap().jobs;
+            let name = |job: &Job| {
+                job.target
+                    .file_name()
+                    .unwrap()
+                    .to_string_lossy()
+                    .into_owned()
+            };
+            jobs.iter().map(name).collect()
+        };
+        assert_eq!(names(&wanted), ["a_x2.png", "b.v2_x2.JPG", "c_x2.png"]);
+        wanted.ext = Ending::Webp;
+        assert!(plan(&wanted).is_err(), "one is there");
+        wanted.skip_existing = true;
+        assert_eq!(names(&wanted), ["b.v2_x2.webp", "c_x2.webp"]);
+        let planned = plan(&wanted).unwrap();
+        assert_eq!(planned.skipped, 1);
+        assert!(planned.notes[0].contains(".txt: 1"), "{:?}", planned.notes);
+        wanted.suffix = "../x".to_owned();
+        assert_eq!(exit_code(&plan(&wanted).unwrap_err()), 2);
     }
 
     #[cfg(unix)]

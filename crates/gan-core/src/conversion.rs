@@ -6,11 +6,13 @@
 //! written, and a result takes its name only when it is whole.
 //!
 //! Kept are 16 bits a channel (PNG), the alpha channel, enlarged as the picture is (not JPEG: on white), and an
-//! RGB colour profile (not BMP). EXIF orientation is applied. Grey becomes RGB. A network sees the colours
+//! RGB colour profile (not BMP). EXIF orientation is applied. Grey becomes RGB, unless the converter
+//! keeps it. A network sees the colours
 //! that a file has beneath its alpha, as the result is shown under the same alpha again; where nothing shows
 //! of them they mean nothing, and it sees white.
 //!
-//! One thread reads ahead, one writes behind, and each holds one picture at most.
+//! One thread reads ahead, one writes behind, and each holds one picture at most: one that was read as numbers
+//! of four bytes, one that was made in the bytes of its file's pixels.
 
 mod names;
 mod pixels;
@@ -20,15 +22,18 @@ use crate::failure::{Kind, at_path, exit_code, failure};
 use crate::process::{may_be_alive, owner};
 use crate::tiles::TileArguments;
 use anyhow::Result;
+use image::ImageError;
 use names::{Job, Planned, plan};
-use pixels::{Format, Rest};
+use pixels::{Canvas, Format, Rest};
 use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
-pub use crate::tiles::Planes;
+pub use crate::tiles::{Emit, Planes};
 
 /// Which pictures become which.
 #[derive(Debug, Clone, clap::Args)]
@@ -103,19 +108,35 @@ impl Done {
 }
 
 /// What turns one picture into another, of any size.
-pub type Convert<'a> = dyn FnMut(&Planes) -> Result<Planes> + 'a;
+pub trait Converter {
+    /// How many times as wide and as high a result is.
+    fn scale(&self) -> usize {
+        1
+    }
+
+    /// Whether a grey picture's result is grey.
+    fn keeps_grey(&self) -> bool {
+        false
+    }
+
+    /// Converts one picture, and hands over its result in strips.
+    ///
+    /// # Errors
+    /// A [`Kind::Data`] is this picture's failure; any other ends the work.
+    fn convert(&mut self, picture: &Planes, emit: &mut Emit<'_>) -> Result<()>;
+}
 
 /// Converts every picture and writes the results.
 ///
 /// # Errors
 /// [`Kind::Usage`] for names that cannot be, [`Kind::Data`] for missing pictures, or when the only picture
 /// is unreadable: all before the first is written. [`Kind::Disk`] when a result cannot be written,
-/// [`Kind::Diverged`] for a result that is not finite, and whatever `convert` reports; a [`Kind::Data`] of its
-/// is that picture's failure only. The caller ends with [`Done::check`].
+/// [`Kind::Diverged`] for a result that is not finite, and whatever the converter reports; a [`Kind::Data`] of
+/// its is that picture's failure only. The caller ends with [`Done::check`].
 pub fn run(
     arguments: &ConversionArguments,
     console: &mut Console,
-    convert: &mut Convert<'_>,
+    converter: &mut dyn Converter,
 ) -> Result<Done> {
     let Planned {
         jobs,
@@ -133,8 +154,14 @@ pub fn run(
     // Where that cannot be, the work would be in vain.
     jobs.first()
         .map_or(Ok(()), |job| create(folder_of(&job.target)))?;
-    console.count(jobs.len() as u64, "pictures");
-    let done = stream(&jobs, console, &InFlight::default(), convert);
+    // A single picture may be a large one, of which the rows are counted.
+    let is_single = jobs.len() == 1;
+    if is_single {
+        console.count(100, "%");
+    } else {
+        console.count(jobs.len() as u64, "pictures");
+    }
+    let done = stream(&jobs, console, &InFlight::default(), converter);
     console.finish();
     let done = done?;
     let failed = match done.failed {
@@ -191,10 +218,16 @@ impl Drop for Ticket<'_> {
     }
 }
 
-/// A picture on its way.
+/// A picture on its way in.
 struct Loaded<'a> {
     planes: Planes,
     rest: Rest,
+    ticket: Ticket<'a>,
+}
+
+/// A result on its way out.
+struct Made<'a> {
+    canvas: Canvas,
     _ticket: Ticket<'a>,
 }
 
@@ -224,7 +257,7 @@ fn stream(
     jobs: &[Job],
     console: &Console,
     in_flight: &InFlight,
-    convert: &mut Convert<'_>,
+    converter: &mut dyn Converter,
 ) -> Result<Done> {
     let failures = Failures {
         console,
@@ -242,7 +275,7 @@ fn stream(
                 let loaded = pixels::read(&job.source).map(|(planes, rest)| Loaded {
                     planes,
                     rest,
-                    _ticket: ticket,
+                    ticket,
                 });
                 // Nobody takes more after a failure.
                 if ahead.send((job, loaded)).is_err() {
@@ -251,7 +284,7 @@ fn stream(
             }
         });
         let writer = scope.spawn(move || write_all(results, failures));
-        let converted = convert_all(pictures, behind, failures, convert);
+        let converted = convert_all(pictures, behind, failures, converter);
         let written = joined(writer);
         joined(reader);
         // A result that could not be written is why there was no place for the next.
@@ -273,25 +306,29 @@ fn joined<T>(thread: std::thread::ScopedJoinHandle<'_, T>) -> T {
 /// Takes pictures until there are no more, or nobody takes the results. Dropping both ends stops the threads.
 fn convert_all<'a>(
     pictures: Receiver<(&'a Job, Result<Loaded<'a>>)>,
-    results: SyncSender<(&'a Job, Loaded<'a>)>,
+    results: SyncSender<(&'a Job, Made<'a>)>,
     failures: &Failures<'_>,
-    convert: &mut Convert<'_>,
+    converter: &mut dyn Converter,
 ) -> Result<()> {
     let mut told = Instant::now();
+    let mut tell = |text: String| {
+        if told.elapsed() >= INTERVAL {
+            failures.console.status("converted", &text);
+            told = Instant::now();
+        }
+    };
     for (index, (job, loaded)) in pictures.iter().enumerate() {
-        let converted = loaded.and_then(|loaded| {
-            let named = |error: anyhow::Error| error.context(job.source.display().to_string());
-            let planes = convert(&loaded.planes).map_err(named)?;
-            if planes.values.iter().all(|value| value.is_finite()) {
-                return Ok(Loaded { planes, ..loaded });
-            }
-            let what = "the network's result is not finite: take other weights";
-            let name = job.source.display();
-            Err(failure(Kind::Diverged, format!("{name}: {what}")))
+        let made = loaded.and_then(|loaded| {
+            convert_one(job, loaded, converter, &mut |rows, height| {
+                if failures.total == 1 {
+                    failures.console.tick((100 * rows / height) as u64);
+                    tell(format!("{rows} of {height} rows"));
+                }
+            })
         });
-        match converted {
-            Ok(result) => {
-                if results.send((job, result)).is_err() {
+        match made {
+            Ok(made) => {
+                if results.send((job, made)).is_err() {
                     return Ok(());
                 }
             }
@@ -300,58 +337,98 @@ fn convert_all<'a>(
             }
             Err(error) => return Err(error),
         }
-        failures.console.tick(index as u64 + 1);
-        if told.elapsed() >= INTERVAL {
-            let text = format!("{} of {} pictures", index + 1, failures.total);
-            failures.console.status("converted", &text);
-            told = Instant::now();
+        if failures.total > 1 {
+            failures.console.tick(index as u64 + 1);
+            tell(format!("{} of {} pictures", index + 1, failures.total));
         }
     }
     Ok(())
 }
 
+/// Paints what the converter makes of a picture; `tell` hears how many rows of how many are painted.
+fn convert_one<'a>(
+    job: &Job,
+    loaded: Loaded<'a>,
+    converter: &mut dyn Converter,
+    tell: &mut dyn FnMut(usize, usize),
+) -> Result<Made<'a>> {
+    let named = |error: anyhow::Error| error.context(job.source.display().to_string());
+    let Loaded {
+        planes,
+        rest,
+        ticket,
+    } = loaded;
+    let size = [planes.width, planes.height].map(|side| side * converter.scale());
+    let format = Format::of(&job.target).unwrap_or(Format::Png);
+    let mut canvas = Canvas::new(format, size, rest, converter.keeps_grey()).map_err(named)?;
+    let mut emit = |top: usize, strip: &Planes| {
+        if !strip.values.iter().all(|value| value.is_finite()) {
+            let what = "the network's result is not finite: take other weights";
+            return Err(failure(Kind::Diverged, what));
+        }
+        canvas.paint(top, strip);
+        tell(top + strip.height, size[1]);
+        Ok(())
+    };
+    converter.convert(&planes, &mut emit).map_err(named)?;
+    Ok(Made {
+        canvas,
+        _ticket: ticket,
+    })
+}
+
 /// Writes results until there are no more.
-fn write_all<'a>(
-    results: Receiver<(&'a Job, Loaded<'a>)>,
-    failures: &Failures<'_>,
-) -> Result<usize> {
+fn write_all<'a>(results: Receiver<(&'a Job, Made<'a>)>, failures: &Failures<'_>) -> Result<usize> {
     let mut written = 0;
-    for (job, result) in results {
-        let format = Format::of(&job.target).unwrap_or(Format::Png);
-        if let Some(lost) = result.rest.lost_in(format) {
+    for (job, made) in results {
+        if let Some(lost) = made.canvas.loss() {
             let line = format!("{}: {lost}", job.source.display());
             failures.console.warn(&line);
         }
-        match pixels::encoded(format, &result.planes, &result.rest) {
-            Ok(bytes) => {
-                save(&job.target, &bytes)?;
-                written += 1;
+        match save(&job.source, &job.target, &made.canvas) {
+            Ok(()) => written += 1,
+            Err(error) if exit_code(&error) == Kind::Data.exit_code() => {
+                failures.pass_over(error)?;
             }
-            Err(error) => failures.pass_over(failure(
-                Kind::Data,
-                format!(
-                    "{}: {} x {} pixels cannot be written as {format:?}: {error}; take a .png",
-                    job.source.display(),
-                    result.planes.width,
-                    result.planes.height
-                ),
-            ))?,
+            Err(error) => return Err(error),
         }
     }
     Ok(written)
 }
 
 /// Writes a file that is whole as soon as it has its name.
-fn save(target: &Path, bytes: &[u8]) -> Result<()> {
+fn save(source: &Path, target: &Path, canvas: &Canvas) -> Result<()> {
     let folder = folder_of(target);
     create(folder)?;
     let unfinished = folder.join(format!("{UNFINISHED}.tmp-{}", std::process::id()));
-    std::fs::write(&unfinished, bytes)
-        .and_then(|()| std::fs::rename(&unfinished, target))
-        .map_err(|error| {
-            let _ = std::fs::remove_file(&unfinished);
-            at_path(Kind::Disk, "write", target, &error)
-        })
+    let written = File::create(&unfinished).and_then(|file| {
+        let mut file = BufWriter::new(file);
+        let encoded = canvas.encode(&mut file);
+        let refused = match encoded {
+            Ok(()) => None,
+            Err(ImageError::IoError(error)) => return Err(error),
+            Err(error) => Some(error),
+        };
+        file.flush()?;
+        Ok(refused)
+    });
+    let finished = written.and_then(|refused| match refused {
+        None => std::fs::rename(&unfinished, target).map(|()| None),
+        Some(error) => Ok(Some(error)),
+    });
+    if !matches!(finished, Ok(None)) {
+        let _ = std::fs::remove_file(&unfinished);
+    }
+    match finished.map_err(|error| at_path(Kind::Disk, "write", target, &error))? {
+        None => Ok(()),
+        Some(error) => Err(failure(
+            Kind::Data,
+            format!(
+                "{}: {canvas} cannot be written: {error}; take a .png",
+                source.display()
+            ),
+        )),
+    }
 }
 
 fn folder_of(target: &Path) -> &Path {
@@ -382,15 +459,27 @@ mod tests {
             ext: Ending::Auto,
             tiles: TileArguments {
                 tile: Tile::Auto,
-                tile_pad: 32,
+                tile_pad: None,
             },
         }
     }
 
+    /// A converter that makes all rows at once.
+    struct Whole<F>(usize, F);
+
+    impl<F: FnMut(&Planes) -> Result<Planes>> Converter for Whole<F> {
+        fn scale(&self) -> usize {
+            self.0
+        }
+
+        fn convert(&mut self, picture: &Planes, emit: &mut Emit<'_>) -> Result<()> {
+            emit(0, &self.1(picture)?)
+        }
+    }
+
     fn convert(arguments: &ConversionArguments) -> Result<Done> {
-        run(arguments, &mut Console::new(Voice::Quiet), &mut |planes| {
-            Ok(planes.clone())
-        })
+        let mut same = Whole(1, |planes: &Planes| Ok(planes.clone()));
+        run(arguments, &mut Console::new(Voice::Quiet), &mut same)
     }
 
     fn draw(place: &Path, shade: u8) {
@@ -472,13 +561,14 @@ mod tests {
         };
         let outcome = |at_two: &dyn Fn(&Planes) -> Result<Planes>| {
             let mut count = 0;
-            let done = run(&arguments, &mut Console::new(Voice::Quiet), &mut |planes| {
+            let mut converter = Whole(1, |planes: &Planes| {
                 count += 1;
                 if count == 2 {
                     return at_two(planes);
                 }
                 Ok(planes.clone())
             });
+            let done = run(&arguments, &mut Console::new(Voice::Quiet), &mut converter);
             (done, count)
         };
         let (done, count) = outcome(&|_| Err(failure(Kind::Data, "too small")));
@@ -522,17 +612,14 @@ mod tests {
         let jobs = plan(&arguments(&[&input], &output)).unwrap().jobs;
         let in_flight = InFlight::default();
         let mut seen = 0;
-        let done = stream(
-            &jobs,
-            &Console::new(Voice::Quiet),
-            &in_flight,
-            &mut |planes| {
-                // So that the reader could run ahead, and the writer fall behind, if they were let.
-                std::thread::sleep(Duration::from_millis(u64::from(seen % 4 == 0)));
-                seen += 1;
-                Ok(planes.clone())
-            },
-        );
+        let mut converter = Whole(1, |planes: &Planes| {
+            // So that the reader could run ahead, and the writer fall behind, if they were let.
+            std::thread::sleep(Duration::from_millis(u64::from(seen % 4 == 0)));
+            seen += 1;
+            Ok(planes.clone())
+        });
+        let quiet = Console::new(Voice::Quiet);
+        let done = stream(&jobs, &quiet, &in_flight, &mut converter);
         assert_eq!(
             done.unwrap(),
             Done {
@@ -589,13 +676,14 @@ mod tests {
         let mut arguments = arguments(&[&place("small.png")], &place("large.png"));
         arguments.tiles = TileArguments {
             tile: Tile::Side(24),
-            tile_pad: 6,
+            tile_pad: Some(6),
         };
         let needs = Requirements {
             multiple: 4,
             least: 8,
             scale: 2,
             bytes_per_pixel: 1,
+            reach: None,
         };
         let mut tiling = Tiling::new(arguments.tiles, needs).unwrap();
         let mut twice = |part: &Planes| {
@@ -608,9 +696,8 @@ mod tests {
             Ok(Planes::new(width, height, values))
         };
         let mut console = Console::new(Voice::Quiet);
-        let done = run(&arguments, &mut console, &mut |planes| {
-            tiling.run(planes, &mut twice)
-        });
+        let mut converter = Whole(2, |planes: &Planes| tiling.run(planes, &mut twice));
+        let done = run(&arguments, &mut console, &mut converter);
         done.unwrap().check().unwrap();
         assert!(tiling.summary().is_some());
         let large = crate::images::read(&place("large.png"))

@@ -7,7 +7,10 @@
 //! one fades linearly into the other. Linear, since no other fade of that width has a smaller steepest step.
 //!
 //! A tile ends where the mirrored picture ends, never beyond. So where each result pixel depends on less than
-//! `pad` pixels across, tiles give what the whole picture gives, its borders included.
+//! `pad` pixels across, tiles give what the whole picture gives, its borders included. Of a network whose
+//! reach is known, tiles overlap by exactly that, and nothing fades.
+//!
+//! A result is handed over in strips, from the top down: the whole of it need not be in memory as numbers.
 
 use crate::failure::{Kind, failure};
 use crate::memory;
@@ -56,6 +59,16 @@ impl Planes {
     }
 }
 
+impl Planes {
+    /// Replaces the rows from `top` on by those of a strip as wide.
+    fn put(&mut self, top: usize, strip: &Planes) {
+        let planes = self.values.chunks_exact_mut(self.width * self.height);
+        for (plane, rows) in planes.zip(strip.values.chunks_exact(strip.width * strip.height)) {
+            plane[top * self.width..][..rows.len()].copy_from_slice(rows);
+        }
+    }
+}
+
 /// Where position `at` of a line is found among its `length` pixels.
 fn mirrored(at: usize, length: usize) -> usize {
     if length == 1 {
@@ -68,6 +81,10 @@ fn mirrored(at: usize, length: usize) -> usize {
 
 /// What a network runs as: a picture of a legal size becomes one `scale` times as large.
 pub type Network<'a> = dyn FnMut(&Planes) -> Result<Planes> + 'a;
+
+/// Takes rows of a result: the number of the first, and a strip of the result's width. After a failure for want of
+/// memory, they come again from the top.
+pub type Emit<'a> = dyn FnMut(usize, &Planes) -> Result<()> + 'a;
 
 /// What a network returns, anywhere in its error's chain, when a picture is too large for the memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -85,6 +102,9 @@ pub struct Requirements {
     pub scale: usize,
     /// Bytes of memory at the widest layer for one pixel of the input.
     pub bytes_per_pixel: u64,
+    /// How many pixels of the input to each side a pixel of the result depends on, where that is known and no
+    /// statistic of the whole picture comes in.
+    pub reach: Option<usize>,
 }
 
 /// The side of a tile.
@@ -115,9 +135,10 @@ pub struct TileArguments {
     /// Side of a tile in pixels of the input, overlap included; auto: whole pictures while memory does.
     #[arg(short, long, default_value = "auto", value_name = "auto|N")]
     pub tile: Tile,
-    /// Pixels that a tile reaches into its neighbours; at most a quarter of its side.
-    #[arg(long, default_value_t = 32, value_name = "N")]
-    pub tile_pad: usize,
+    /// Pixels that a tile reaches into its neighbours, at most a quarter of its side: without it 32, or what the
+    /// network sees where that is known.
+    #[arg(long, value_name = "N")]
+    pub tile_pad: Option<usize>,
 }
 
 /// Runs pictures through one network, whole or in tiles.
@@ -135,6 +156,8 @@ pub struct Tiling {
 const SHARE: f64 = 0.6;
 /// Bytes of three channels of one pixel.
 const PIXEL: u64 = 12;
+/// The overlap for networks whose reach is not known.
+const PAD: usize = 32;
 
 impl Tiling {
     /// A tiling for a network that needs this.
@@ -154,7 +177,7 @@ impl Tiling {
             smallest_used: None,
         };
         if let Tile::Side(asked) = arguments.tile {
-            let (side, pad) = (tiling.legal(asked), arguments.tile_pad);
+            let (side, pad) = (tiling.legal(asked), tiling.wanted_pad());
             if pad > side / 4 {
                 return Err(failure(
                     Kind::Usage,
@@ -192,12 +215,35 @@ impl Tiling {
     /// The picture that the network makes of `picture`: exactly `scale` times its width and height.
     ///
     /// # Errors
-    /// What the network reports. For [`OutOfMemory`], `auto` tries again with half the tile as long as that
+    /// As [`Tiling::run_in_strips`].
+    ///
+    /// # Panics
+    /// As [`Tiling::run_in_strips`].
+    pub fn run(&mut self, picture: &Planes, network: &mut Network<'_>) -> Result<Planes> {
+        let scale = self.needs.scale;
+        let (width, height) = (picture.width * scale, picture.height * scale);
+        let mut joined = Planes::new(width, height, vec![0.0; 3 * width * height]);
+        self.run_in_strips(picture, network, &mut |top, strip| {
+            joined.put(top, strip);
+            Ok(())
+        })?;
+        Ok(joined)
+    }
+
+    /// As [`Tiling::run`], handing over the result in strips of whole rows.
+    ///
+    /// # Errors
+    /// What `emit` reports, and    /// what the network reports. For [`OutOfMemory`], `auto` tries again with half the tile as long as that
     /// is legal; in the end it is [`Kind::Usage`].
     ///
     /// # Panics
     /// If the network returns another size than `scale` times that of its input.
-    pub fn run(&mut self, picture: &Planes, network: &mut Network<'_>) -> Result<Planes> {
+    pub fn run_in_strips(
+        &mut self,
+        picture: &Planes,
+        network: &mut Network<'_>,
+        emit: &mut Emit<'_>,
+    ) -> Result<()> {
         let longest = self.padded(picture.width.max(picture.height));
         let mut side = match self.arguments.tile {
             Tile::Side(side) => self.legal(side),
@@ -205,7 +251,7 @@ impl Tiling {
         }
         .min(longest);
         loop {
-            let error = match self.pass(picture, side, network) {
+            let error = match self.pass(picture, side, network, emit) {
                 Err(error) if error.chain().any(|cause| cause.is::<OutOfMemory>()) => error,
                 other => {
                     if side < longest {
@@ -244,8 +290,13 @@ impl Tiling {
         (side - side % self.needs.multiple).max(self.padded(1))
     }
 
+    fn wanted_pad(&self) -> usize {
+        let own = self.needs.reach.unwrap_or(PAD);
+        self.arguments.tile_pad.unwrap_or(own)
+    }
+
     fn pad(&self, side: usize) -> usize {
-        self.arguments.tile_pad.min(side / 4)
+        self.wanted_pad().min(side / 4)
     }
 
     /// The side of the largest tile that the memory does for; of any number for the whole picture.
@@ -259,30 +310,38 @@ impl Tiling {
         if (width * height) as u64 <= share / cost {
             return usize::MAX;
         }
-        // Tiles are joined in a picture that is there as well.
-        let joined = PIXEL * (self.needs.scale.pow(2) * picture.width * picture.height) as u64;
-        let pixels = usize::try_from(share.saturating_sub(joined) / cost).unwrap_or(usize::MAX);
-        // A tile is no wider or higher than the picture, so that of a narrow one may be longer.
-        let (root, shorter) = (pixels.isqrt(), width.min(height));
-        self.legal(if root < shorter {
-            root
-        } else {
-            pixels / shorter
-        })
+        // A row of tiles is joined in strips that are there as well: a pixel of the result twice.
+        let joined = 2 * PIXEL * self.needs.scale.pow(2) as u64;
+        let side_of = |pixels: u64| {
+            let pixels = usize::try_from(pixels).unwrap_or(usize::MAX);
+            // A tile is no wider or higher than the picture, so that of a narrow one may be longer.
+            let (root, shorter) = (pixels.isqrt(), width.min(height));
+            if root < shorter {
+                root
+            } else {
+                pixels / shorter
+            }
+        };
+        let side = side_of(share / cost);
+        let strip = joined.saturating_mul((width * side.min(height)) as u64);
+        self.legal(side_of(share.saturating_sub(strip.min(share / 2)) / cost))
     }
 
-    fn pass(&self, picture: &Planes, side: usize, network: &mut Network<'_>) -> Result<Planes> {
-        let axis = |length| {
-            Axis::new(
-                self.padded(length),
-                side,
-                self.pad(side),
-                self.needs.multiple,
-            )
-        };
+    fn pass(
+        &self,
+        picture: &Planes,
+        side: usize,
+        network: &mut Network<'_>,
+        emit: &mut Emit<'_>,
+    ) -> Result<()> {
+        let pad = self.pad(side);
+        let is_exact = self.needs.reach.is_some_and(|reach| reach <= pad);
+        let feather = if is_exact { 0 } else { pad };
+        let multiple = self.needs.multiple;
+        let axis = |length| Axis::new(self.padded(length), side, pad, feather, multiple);
         let (across, down) = (axis(picture.width), axis(picture.height));
         let scale = self.needs.scale;
-        let mut run = |part: &Planes| {
+        let mut run = |part: &Planes| -> Result<Planes> {
             let result = network(part)?;
             let size = (part.width * scale, part.height * scale);
             assert_eq!((result.width, result.height), size, "the network's scale");
@@ -292,28 +351,43 @@ impl Tiling {
         let (width, height) = (picture.width * scale, picture.height * scale);
         if let ([_], [_]) = (across.starts.as_slice(), down.starts.as_slice()) {
             if (across.side, down.side) == (picture.width, picture.height) {
-                return run(picture);
+                return emit(0, &run(picture)?);
             }
             let result = run(&picture.part(0..across.side, 0..down.side))?;
-            return Ok(result.part(0..width, 0..height));
+            return emit(0, &result.part(0..width, 0..height));
         }
-        let mut joined = Planes::new(width, height, vec![0.0; 3 * width * height]);
-        for (row, top) in down.starts.iter().enumerate() {
-            let (rows, down_weights) = down.weights(row, scale, height);
+        let bands: Vec<_> = (0..down.starts.len())
+            .map(|row| down.weights(row, scale, height))
+            .collect();
+        // The rows from `done` on of which something is known.
+        let (mut done, mut known) = (0, Vec::new());
+        for (row, (rows, down_weights)) in bands.iter().enumerate() {
+            if rows.is_empty() {
+                continue;
+            }
+            let top = down.starts[row];
+            let mut strip = Planes::new(
+                width,
+                rows.end - done,
+                vec![0.0; 3 * width * (rows.end - done)],
+            );
+            if !known.is_empty() {
+                strip.put(0, &Planes::new(width, known.len() / (3 * width), known));
+            }
             for (column, left) in across.starts.iter().enumerate() {
                 let (columns, across_weights) = across.weights(column, scale, width);
                 if rows.is_empty() || columns.is_empty() {
                     continue;
                 }
-                let tile = picture.part(*left..left + across.side, *top..top + down.side);
+                let tile = picture.part(*left..left + across.side, top..top + down.side);
                 let tile = run(&tile)?;
                 for channel in 0..3 {
-                    for (y, weight) in rows.clone().zip(&down_weights) {
+                    for (y, weight) in rows.clone().zip(down_weights) {
                         let from = (channel * tile.height + y - top * scale) * tile.width;
                         let source = &tile.values[from..][..tile.width];
                         let source = &source[columns.start - left * scale..];
-                        let to = (channel * height + y) * width;
-                        let target = &mut joined.values[to..][columns.clone()];
+                        let to = (channel * strip.height + y - done) * width;
+                        let target = &mut strip.values[to..][columns.clone()];
                         for ((target, value), across) in
                             target.iter_mut().zip(source).zip(&across_weights)
                         {
@@ -322,8 +396,18 @@ impl Tiling {
                     }
                 }
             }
+            let later = bands[row + 1..].iter().find(|(rows, _)| !rows.is_empty());
+            let next = later.map_or(height, |(rows, _)| rows.start);
+            let ready = strip.part(0..width, 0..next - done);
+            known = match next < rows.end {
+                true => strip.part(0..width, next - done..rows.end - done).values,
+                false => Vec::new(),
+            };
+            drop(strip);
+            emit(done, &ready)?;
+            done = next;
         }
-        Ok(joined)
+        Ok(())
     }
 }
 
@@ -339,7 +423,7 @@ struct Axis {
 
 impl Axis {
     /// Tiles of `side` over `length` pixels; neighbours share at least `2 * pad`.
-    fn new(length: usize, side: usize, pad: usize, multiple: usize) -> Self {
+    fn new(length: usize, side: usize, pad: usize, feather: usize, multiple: usize) -> Self {
         if side >= length {
             return Self {
                 starts: vec![0],
@@ -360,7 +444,7 @@ impl Axis {
         Self {
             starts: starts.collect(),
             side,
-            feather: pad,
+            feather,
         }
     }
 
@@ -443,10 +527,55 @@ mod tests {
             least: multiple,
             scale,
             bytes_per_pixel: 100,
+            reach: None,
         };
+        with_needs(tile, Some(tile_pad), needs)
+    }
+
+    fn with_needs(tile: Tile, tile_pad: Option<usize>, needs: Requirements) -> Tiling {
         let arguments = TileArguments { tile, tile_pad };
         let tiling = Tiling::new(arguments, needs).unwrap();
         tiling.with_memory(|| None)
+    }
+
+    #[test]
+    fn of_a_known_reach_tiles_are_cut_hard_and_exact() {
+        for (reach, scale, side) in [(0, 1, 8), (1, 2, 16), (7, 4, 32), (7, 4, 29)] {
+            for (width, height) in [(97, 61), (30, 150), (5, 7), (64, 64)] {
+                let picture = picture(width, height);
+                let mut network = |part: &Planes| Ok(boxed(part, reach, scale));
+                let needs = Requirements {
+                    multiple: 1,
+                    least: 1,
+                    scale,
+                    bytes_per_pixel: 100,
+                    reach: Some(reach),
+                };
+                let mut whole = with_needs(Tile::Auto, None, needs);
+                let expected = whole.run(&picture, &mut network).unwrap();
+                let mut tiles = with_needs(Tile::Side(side), None, needs);
+                let mut next = 0;
+                let mut emit = |top: usize, strip: &Planes| {
+                    // From the top down, each row once.
+                    assert_eq!((top, strip.width), (next, width * scale));
+                    next += strip.height;
+                    let rows = expected.part(0..strip.width, top..next);
+                    for (found, expected) in strip.values.iter().zip(&rows.values) {
+                        assert!((found - expected).abs() <= 1e-6, "{found}, not {expected}");
+                    }
+                    Ok(())
+                };
+                tiles
+                    .run_in_strips(&picture, &mut network, &mut emit)
+                    .unwrap();
+                assert_eq!(next, height * scale);
+                // One pixel less shows.
+                if reach > 1 && width > side {
+                    let mut less = with_needs(Tile::Side(side), Some(reach - 2), needs);
+                    assert_ne!(less.run(&picture, &mut network).unwrap(), expected);
+                }
+            }
+        }
     }
 
     #[test]
@@ -470,7 +599,7 @@ mod tests {
                         let side = side.next_multiple_of(multiple);
                         let mut tiles = tiling(Tile::Side(side), pad, multiple, scale);
                         for length in [width, height] {
-                            let axis = Axis::new(tiles.padded(length), side, pad, multiple);
+                            let axis = Axis::new(tiles.padded(length), side, pad, pad, multiple);
                             counts[axis.starts.len().min(5)] += 1;
                         }
                         let found = tiles.run(&picture, &mut network).unwrap();
@@ -539,7 +668,7 @@ mod tests {
             (90, 40, 7, 1),
         ] {
             for scale in [1, 3] {
-                let axis = Axis::new(length, side, pad, multiple);
+                let axis = Axis::new(length, side, pad, pad, multiple);
                 let is_in_phase = axis.starts.iter().all(|start| start % multiple == 0);
                 assert!(is_in_phase || side - 2 * pad < 4 * multiple);
                 let mut sums = vec![0.0; length * scale];
@@ -634,10 +763,10 @@ mod tests {
         };
         // 60 % of it is for 10,000 pixels of 100 bytes each.
         assert_eq!(side(100, 100, || Some(1_666_667)), 9999);
-        assert_eq!(side(100, 101, || Some(1_666_667)), 92);
+        assert_eq!(side(100, 101, || Some(1_666_667)), 84);
         assert_eq!(side(3000, 3000, || None), 9999);
-        // 16,000 x 12 bytes hold the result: 8,080 pixels of 16 rows are left.
-        assert_eq!(side(1000, 16, || Some(1_666_667)), 504);
+        // A strip of the result, 1,000 x 16 pixels of 24 bytes, is there beside the tile of 16 rows.
+        assert_eq!(side(1000, 16, || Some(1_666_667)), 384);
         assert_eq!(side(1000, 1000, || Some(0)), 4);
     }
 
@@ -653,9 +782,11 @@ mod tests {
             least: 8,
             scale: 1,
             bytes_per_pixel: 1,
+            reach: None,
         };
         let new = |side, tile_pad| {
             let tile = Tile::Side(side);
+            let tile_pad = Some(tile_pad);
             Tiling::new(TileArguments { tile, tile_pad }, needs)
         };
         assert!(new(131, 32).is_ok());

@@ -5,7 +5,7 @@ use crate::translator::{Inference, Translator};
 use anyhow::{Context, Result};
 use gan_core::config::Configuration;
 use gan_core::console::{Console, Voice};
-use gan_core::conversion::{self, ConversionArguments, Planes};
+use gan_core::conversion::{self, ConversionArguments, Converter, Emit, Planes};
 use gan_core::device;
 use gan_core::images;
 use gan_core::located::Located;
@@ -72,6 +72,20 @@ impl TranslateArguments {
     }
 }
 
+/// Pictures of any size through a generator.
+struct Translation<'a> {
+    translator: &'a Translator,
+    inference: Inference,
+    tiling: Tiling,
+}
+
+impl Converter for Translation<'_> {
+    fn convert(&mut self, picture: &Planes, emit: &mut Emit<'_>) -> Result<()> {
+        let mut network = |part: &Planes| Ok(self.translator.part(part, self.inference));
+        self.tiling.run_in_strips(picture, &mut network, emit)
+    }
+}
+
 impl Translator {
     /// What pictures have to be like, and how much memory one takes.
     pub fn requirements(&self) -> Requirements {
@@ -88,6 +102,7 @@ impl Translator {
             least: shape.shortest(),
             scale: 1,
             bytes_per_pixel: 4 * numbers,
+            reach: None,
         }
     }
 
@@ -106,7 +121,7 @@ impl Translator {
     pub fn picture_with(&self, picture: &RgbImage, inference: Inference) -> Result<RgbImage> {
         let arguments = TileArguments {
             tile: Tile::Auto,
-            tile_pad: 32,
+            tile_pad: None,
         };
         let mut tiling = Tiling::new(arguments, self.requirements())?;
         let (width, height) = (picture.width() as usize, picture.height() as usize);
@@ -148,9 +163,13 @@ impl Translator {
             tiling = tiling.with_memory(|| None);
         }
         let mut console = Console::new(Voice::Normal);
-        let mut network = |part: &Planes| Ok(self.part(part, inference));
-        let mut convert = |picture: &Planes| tiling.run(picture, &mut network);
-        let done = conversion::run(&arguments.conversion, &mut console, &mut convert)?;
+        let mut translation = Translation {
+            translator: self,
+            inference,
+            tiling,
+        };
+        let done = conversion::run(&arguments.conversion, &mut console, &mut translation)?;
+        let tiling = translation.tiling;
         if let Some(summary) = tiling.summary() {
             console.say(&summary);
             if self.sees_everything(inference) {

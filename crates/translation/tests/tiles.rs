@@ -34,7 +34,10 @@ fn translator(norm: Norm) -> Translator {
 
 fn run(translator: &Translator, picture: &Planes, tile: Tile) -> Planes {
     // A pixel sees 21 pixels each way; the outer half of the overlap is dropped.
-    let arguments = TileArguments { tile, tile_pad: 48 };
+    let arguments = TileArguments {
+        tile,
+        tile_pad: Some(48),
+    };
     let mut tiling = Tiling::new(arguments, translator.requirements()).unwrap();
     let inference = Inference::evaluation();
     let mut network = |part: &Planes| {

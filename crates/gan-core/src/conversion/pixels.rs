@@ -1,7 +1,7 @@
 //! From a file to planes for a network, and from planes to the bytes of a file.
 
 use super::Planes;
-use crate::failure::Kind;
+use crate::failure::{Kind, failure};
 use crate::{images, regular};
 use anyhow::Result;
 use image::codecs::{bmp::BmpEncoder, jpeg::JpegEncoder, png::PngEncoder, webp::WebPEncoder};
@@ -9,7 +9,7 @@ use image::imageops::{FilterType, resize};
 use image::{
     ExtendedColorType, ImageBuffer, ImageDecoder, ImageEncoder, ImageReader, ImageResult, Luma,
 };
-use std::io::BufReader;
+use std::io::{BufReader, Write};
 use std::path::Path;
 
 /// How a result is written.
@@ -55,6 +55,13 @@ impl Depth {
             Self::Sixteen => 65535.0,
         }
     }
+
+    fn bytes(self) -> usize {
+        match self {
+            Self::Eight => 1,
+            Self::Sixteen => 2,
+        }
+    }
 }
 
 /// What a network does not see of a picture.
@@ -63,6 +70,7 @@ pub(super) struct Rest {
     /// From 0, nothing shows, to 1.
     alpha: Option<ImageBuffer<Luma<f32>, Vec<f32>>>,
     depth: Depth,
+    is_grey: bool,
     profile: Option<Vec<u8>>,
 }
 
@@ -103,6 +111,7 @@ pub(super) fn read(path: &Path) -> Result<(Planes, Rest)> {
     let rest = Rest {
         alpha: alpha.and_then(|alpha| ImageBuffer::from_raw(width, height, alpha)),
         depth,
+        is_grey: !color.has_color(),
         profile: profile(path),
     };
     Ok((Planes::new(width as usize, height as usize, values), rest))
@@ -141,70 +150,159 @@ fn profile(path: &Path) -> Option<Vec<u8>> {
     (profile.get(16..20) == Some(b"RGB ")).then_some(profile)
 }
 
-/// The bytes of a file with these colours.
-///
-/// # Errors
-/// When the format does not take a picture of that size.
-pub(super) fn encoded(format: Format, planes: &Planes, rest: &Rest) -> ImageResult<Vec<u8>> {
-    let (width, height) = (planes.width as u32, planes.height as u32);
-    let enlarged;
-    let alpha = match &rest.alpha {
-        Some(alpha) if alpha.dimensions() != (width, height) => {
-            enlarged = resize(alpha, width, height, FilterType::CatmullRom);
-            Some(&enlarged)
+/// A result that is painted from the top down, in the bytes of its file's pixels.
+pub(super) struct Canvas {
+    format: Format,
+    width: usize,
+    height: usize,
+    rest: Rest,
+    depth: Depth,
+    is_grey: bool,
+    bytes: Vec<u8>,
+}
+
+impl Canvas {
+    /// A canvas of `size` for a picture of which `rest` was not seen.
+    ///
+    /// # Errors
+    /// [`Kind::Data`] when it has more bytes than there can be.
+    pub(super) fn new(
+        format: Format,
+        [width, height]: [usize; 2],
+        mut rest: Rest,
+        keeps_grey: bool,
+    ) -> Result<Self> {
+        rest.alpha = rest.alpha.map(|alpha| {
+            let size = (width as u32, height as u32);
+            match alpha.dimensions() == size {
+                true => alpha,
+                false => resize(&alpha, size.0, size.1, FilterType::CatmullRom),
+            }
+        });
+        let mut canvas = Self {
+            format,
+            width,
+            height,
+            depth: match format {
+                Format::Png => rest.depth,
+                _ => Depth::Eight,
+            },
+            is_grey: rest.is_grey && keeps_grey,
+            rest,
+            bytes: Vec::new(),
+        };
+        let pixel = canvas.color().bits_per_pixel() as usize / 8;
+        let bytes = (width.checked_mul(height)).and_then(|pixels| pixels.checked_mul(pixel));
+        let is_there = bytes.is_some_and(|bytes| canvas.bytes.try_reserve_exact(bytes).is_ok());
+        if !is_there {
+            return Err(failure(
+                Kind::Data,
+                format!("there is no memory for a result of {width} x {height} pixels"),
+            ));
         }
-        alpha => alpha.as_ref(),
-    };
-    let depth = match format {
-        Format::Png => rest.depth,
-        _ => Depth::Eight,
-    };
-    let shown = alpha.filter(|_| format != Format::Jpeg);
-    let color = match (depth, shown) {
-        (Depth::Eight, None) => ExtendedColorType::Rgb8,
-        (Depth::Eight, Some(_)) => ExtendedColorType::Rgba8,
-        (Depth::Sixteen, None) => ExtendedColorType::Rgb16,
-        (Depth::Sixteen, Some(_)) => ExtendedColorType::Rgba16,
-    };
-    let pixels = planes.width * planes.height;
-    let mut bytes = Vec::with_capacity(pixels * usize::from(color.bits_per_pixel() / 8));
-    let mut push = |unit: f32| {
-        let value = (unit.clamp(0.0, 1.0) * depth.most()).round();
-        match depth {
-            Depth::Eight => bytes.push(value as u8),
-            // As encoders expect it.
-            Depth::Sixteen => bytes.extend((value as u16).to_ne_bytes()),
-        }
-    };
-    for at in 0..pixels {
-        let alpha = alpha.map(|alpha| alpha.as_raw()[at]);
-        for channel in 0..3 {
-            let value = (planes.values[channel * pixels + at] + 1.0) / 2.0;
-            push(match (alpha, shown) {
-                (Some(alpha), None) => 1.0 - alpha * (1.0 - value),
-                _ => value,
-            });
-        }
-        if let (Some(alpha), Some(_)) = (alpha, shown) {
-            push(alpha);
+        canvas.bytes.resize(bytes.unwrap_or(0), 0);
+        Ok(canvas)
+    }
+
+    /// What the file cannot keep of the picture.
+    pub(super) fn loss(&self) -> Option<&'static str> {
+        self.rest.lost_in(self.format)
+    }
+
+    fn shows_alpha(&self) -> bool {
+        self.rest.alpha.is_some() && self.format != Format::Jpeg
+    }
+
+    fn color(&self) -> ExtendedColorType {
+        // WebP has no grey, and grey with alpha is not for BMP.
+        let is_grey = self.is_grey && matches!(self.format, Format::Png | Format::Jpeg);
+        match (self.depth, is_grey, self.shows_alpha()) {
+            (Depth::Eight, true, false) => ExtendedColorType::L8,
+            (Depth::Eight, true, true) => ExtendedColorType::La8,
+            (Depth::Sixteen, true, false) => ExtendedColorType::L16,
+            (Depth::Sixteen, true, true) => ExtendedColorType::La16,
+            (Depth::Eight, false, false) => ExtendedColorType::Rgb8,
+            (Depth::Eight, false, true) => ExtendedColorType::Rgba8,
+            (Depth::Sixteen, false, false) => ExtendedColorType::Rgb16,
+            (Depth::Sixteen, false, true) => ExtendedColorType::Rgba16,
         }
     }
-    let mut file = Vec::new();
-    let profile = rest.profile.as_ref();
-    let size = (width, height);
-    match format {
-        Format::Png => write(PngEncoder::new(&mut file), profile, &bytes, size, color),
-        Format::Jpeg => {
-            let encoder = JpegEncoder::new_with_quality(&mut file, 95);
-            write(encoder, profile, &bytes, size, color)
+
+    /// Paints the rows from `top` on.
+    ///
+    /// # Panics
+    /// If they are not as wide as the canvas, or too many.
+    pub(super) fn paint(&mut self, top: usize, strip: &Planes) {
+        assert_eq!(strip.width, self.width, "a strip of whole rows");
+        let color = self.color();
+        let pixel = color.bits_per_pixel() as usize / 8;
+        let is_single = color.channel_count() < 3;
+        let (first, count) = (top * self.width, strip.width * strip.height);
+        let alpha = self
+            .rest
+            .alpha
+            .as_ref()
+            .map(|alpha| &alpha.as_raw()[first..]);
+        let (depth, shows_alpha) = (self.depth, self.shows_alpha());
+        let channel = depth.bytes();
+        let out = &mut self.bytes[first * pixel..][..count * pixel];
+        for (at, out) in out.chunks_exact_mut(pixel).enumerate() {
+            let alpha = alpha.map(|alpha| alpha[at]);
+            let value = |plane: usize| (strip.values[plane * count + at] + 1.0) / 2.0;
+            let mut colors = [value(0), value(1), value(2)];
+            if self.is_grey {
+                // BT.601, as everything here that makes grey.
+                let grey = 0.299 * colors[0] + 0.587 * colors[1] + 0.114 * colors[2];
+                colors = [grey; 3];
+            }
+            if let (Some(alpha), false) = (alpha, shows_alpha) {
+                colors = colors.map(|value| 1.0 - alpha * (1.0 - value));
+            }
+            let colors = if is_single { &colors[..1] } else { &colors[..] };
+            let shown = alpha.filter(|_| shows_alpha);
+            let all = colors.iter().copied().chain(shown);
+            for (out, unit) in out.chunks_exact_mut(channel).zip(all) {
+                let value = (unit.clamp(0.0, 1.0) * depth.most()).round();
+                match depth {
+                    Depth::Eight => out[0] = value as u8,
+                    // As encoders expect it.
+                    Depth::Sixteen => out.copy_from_slice(&(value as u16).to_ne_bytes()),
+                }
+            }
         }
-        Format::WebP => {
-            let encoder = WebPEncoder::new_lossless(&mut file);
-            write(encoder, profile, &bytes, size, color)
+    }
+
+    /// Writes the bytes of a file.
+    ///
+    /// # Errors
+    /// When the format does not take a picture of that size, or the file cannot be written.
+    pub(super) fn encode(&self, file: &mut impl Write) -> ImageResult<()> {
+        let profile = self.rest.profile.as_ref();
+        // That of an RGB picture is none for grey.
+        let color = self.color();
+        let profile = profile.filter(|_| color.channel_count() >= 3);
+        let size = (self.width as u32, self.height as u32);
+        let bytes = &self.bytes;
+        match self.format {
+            Format::Png => write(PngEncoder::new(file), profile, bytes, size, color),
+            Format::Jpeg => {
+                let encoder = JpegEncoder::new_with_quality(file, 95);
+                write(encoder, profile, bytes, size, color)
+            }
+            Format::WebP => {
+                let encoder = WebPEncoder::new_lossless(file);
+                write(encoder, profile, bytes, size, color)
+            }
+            Format::Bmp => write(BmpEncoder::new(file), profile, bytes, size, color),
         }
-        Format::Bmp => write(BmpEncoder::new(&mut file), profile, &bytes, size, color),
-    }?;
-    Ok(file)
+    }
+}
+
+impl std::fmt::Display for Canvas {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (width, height) = (self.width, self.height);
+        write!(formatter, "{width} x {height} pixels as {:?}", self.format)
+    }
 }
 
 fn write(
@@ -225,6 +323,65 @@ fn write(
 mod tests {
     use super::*;
     use image::{DynamicImage, Luma, Rgba, RgbaImage};
+
+    /// The bytes of a file with these colours.
+    fn encoded(format: Format, planes: &Planes, rest: &Rest) -> ImageResult<Vec<u8>> {
+        let size = [planes.width, planes.height];
+        let mut canvas = Canvas::new(format, size, rest.clone(), false).unwrap();
+        canvas.paint(0, planes);
+        let mut file = Vec::new();
+        canvas.encode(&mut file).map(|()| file)
+    }
+
+    #[test]
+    fn grey_stays_grey_where_that_is_asked_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = folder.path().join("grey.png");
+        let deep = DynamicImage::ImageLuma16(Pixels16::from_fn(64, 8, |x, y| {
+            Luma([(1000 * x + y) as u16])
+        }));
+        let plain = DynamicImage::ImageLuma8(deep.to_luma8());
+        let glass = DynamicImage::ImageLumaA8(image::GrayAlphaImage::from_fn(64, 8, |x, y| {
+            image::LumaA([3 * x as u8, 30 * y as u8 + 1])
+        }));
+        for picture in [&deep, &plain, &glass] {
+            for format in [Format::Png, Format::WebP, Format::Bmp] {
+                picture.save(&place).unwrap();
+                let (planes, rest) = read(&place).unwrap();
+                let size = [planes.width, planes.height];
+                let mut canvas = Canvas::new(format, size, rest, true).unwrap();
+                // A network may tint: the result is grey all the same.
+                let mut tinted = planes.clone();
+                let count = size[0] * size[1];
+                tinted.values[..count]
+                    .iter_mut()
+                    .for_each(|v| *v = (*v - 0.2).max(-1.0));
+                canvas.paint(0, &tinted);
+                let mut file = Vec::new();
+                canvas.encode(&mut file).unwrap();
+                std::fs::write(&place, file).unwrap();
+                let found = images::read(&place).unwrap();
+                let colors = found.to_rgb8();
+                assert!(
+                    colors.pixels().all(|pixel| pixel.0 == [pixel.0[0]; 3]),
+                    "{format:?}"
+                );
+                canvas.paint(0, &planes);
+                let mut file = Vec::new();
+                canvas.encode(&mut file).unwrap();
+                std::fs::write(&place, file).unwrap();
+                let found = images::read(&place).unwrap();
+                if format == Format::Png {
+                    assert!(found == *picture, "{:?}", picture.color());
+                } else {
+                    assert!(
+                        found.to_luma_alpha8() == picture.to_luma_alpha8(),
+                        "{format:?}"
+                    );
+                }
+            }
+        }
+    }
 
     type Pixels16<P> = ImageBuffer<P, Vec<u16>>;
 
@@ -382,6 +539,7 @@ mod tests {
         let rest = Rest {
             alpha: None,
             depth: Depth::Sixteen,
+            is_grey: false,
             profile: None,
         };
         assert!(rest.lost_in(Format::Png).is_none() && rest.lost_in(Format::WebP).is_some());

@@ -215,7 +215,7 @@ pub fn check_size(described: u64, tensors: &Tensors) -> Result<()> {
     Err(failure(
         Kind::Checkpoint,
         format!(
-            "its configuration or its first tensors describe a network of {described} numbers, but the \
+            "its configuration, or its first tensors, describes a network of {described} numbers, but the \
              file holds {held}: it is damaged, or a part of another"
         ),
     ))

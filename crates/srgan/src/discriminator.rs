@@ -1,0 +1,1 @@
+//! What tells real from upscaled crops (section 2.1, figure 4).

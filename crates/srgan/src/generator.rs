@@ -1,0 +1,1 @@
+//! What upscales (section 2.1, figure 4).

@@ -1,0 +1,1 @@
+//! Which generator the tensors of a file make up.

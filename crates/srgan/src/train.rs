@@ -1,0 +1,1 @@
+//! What one batch does, in each of the two stages.

@@ -1,0 +1,1 @@
+//! The features of VGG19 that the content loss compares (section 2.2.1).

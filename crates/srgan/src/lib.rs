@@ -5,8 +5,12 @@ pub mod data;
 pub mod degrade;
 pub mod discriminator;
 pub mod generator;
+mod msrresnet;
+mod prelu;
 pub mod recognise;
 pub mod scenes;
+mod shuffle;
+mod srresnet;
 pub mod train;
 pub mod vgg;
 

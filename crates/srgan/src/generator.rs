@@ -86,6 +86,24 @@ impl Shape {
         }
     }
 
+    /// In which points it differs from `other`, in words.
+    pub(crate) fn difference(&self, other: &Self) -> String {
+        let both = |what: &str, ours: String, theirs: String| {
+            (ours != theirs).then(|| format!("{what} {ours} instead of {theirs}"))
+        };
+        let debug = |value: &dyn std::fmt::Debug| format!("{value:?}").to_lowercase();
+        let number = |value: usize| value.to_string();
+        let points = [
+            both("layout", debug(&self.layout), debug(&other.layout)),
+            both("blocks", number(self.blocks), number(other.blocks)),
+            both("width", number(self.width), number(other.width)),
+            both("scale", number(self.scale), number(other.scale)),
+            both("slopes", debug(&self.slopes), debug(&other.slopes)),
+            both("tail", debug(&self.tail), debug(&other.tail)),
+        ];
+        points.into_iter().flatten().collect::<Vec<_>>().join(", ")
+    }
+
     /// Layers that double the picture.
     pub fn doublings(&self) -> usize {
         self.scale.ilog2() as usize

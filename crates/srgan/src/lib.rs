@@ -12,6 +12,7 @@ pub mod scenes;
 mod shuffle;
 mod srresnet;
 pub mod train;
+pub mod validation;
 pub mod vgg;
 
 pub use config::Config;

@@ -79,7 +79,9 @@ struct Stack {
 impl Stack {
     fn new(features: Features, device: &Device) -> Self {
         let conv = |layer: usize| {
-            let from = layer.checked_sub(1).map_or(3, |before| CONVOLUTIONS[before].0);
+            let from = layer
+                .checked_sub(1)
+                .map_or(3, |before| CONVOLUTIONS[before].0);
             Conv2dConfig::new([from, CONVOLUTIONS[layer].0], [3, 3])
                 .padding([1, 1])
                 .with_bias()
@@ -198,16 +200,28 @@ mod tests {
             format!("{error:#}")
         };
         let mut tensors = weights::collect(&Stack::new(Features::Phi22, &Device::flex()));
-        // VGG16 has the same first layers; its third block is one convolution shorter.
-        tensors.insert("classifier.6.bias".to_owned(), HostTensor::vector(vec![0.0]));
+        // What is not needed is not looked at.
+        tensors.insert(
+            "classifier.6.bias".to_owned(),
+            HostTensor::vector(vec![0.0]),
+        );
         weights::write(&place, &tensors, &Default::default()).unwrap();
         let path = place.display().to_string();
         assert!(Vgg::open(&path, Features::Phi22, &Device::flex()).is_ok());
         let error = Vgg::open(&path, Features::Phi54, &Device::flex()).unwrap_err();
-        assert!(format!("{error:#}").contains("features.10.weight"), "{error:#}");
+        assert!(
+            format!("{error:#}").contains("features.10.weight"),
+            "{error:#}"
+        );
 
         let shape = vec![64, 3, 3, 3];
-        tensors.insert("features.5.weight".to_owned(), HostTensor { values: vec![0.0; 64 * 27], shape });
+        tensors.insert(
+            "features.5.weight".to_owned(),
+            HostTensor {
+                values: vec![0.0; 64 * 27],
+                shape,
+            },
+        );
         assert!(refused(&tensors).contains("features.5.weight"));
         tensors.remove("features.5.weight");
         assert!(refused(&tensors).contains("features.5.weight"));

@@ -132,3 +132,97 @@ pub(crate) fn measure(
     scalars.put("test_SSIM", similarity / pairs.len() as f64);
     Ok(scalars)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::generator::{Layout, Slopes, Tail};
+    use gan_core::random::Stream;
+
+    fn network(scale: usize) -> (Generator, Shape) {
+        let shape = Shape {
+            layout: Layout::Blocks,
+            blocks: 1,
+            width: 3,
+            scale,
+            slopes: Slopes::Shared,
+            tail: Tail::BatchNorm,
+        };
+        (
+            Generator::new(&shape, &Device::flex()).initialised(3),
+            shape,
+        )
+    }
+
+    fn noise(width: u32, height: u32) -> RgbImage {
+        let count = (3 * width * height) as usize;
+        let values = Stream::new(0, "picture", 0).uniform(count, 0.0, 255.0);
+        let bytes = values.into_iter().map(|value| value as u8).collect();
+        RgbImage::from_raw(width, height, bytes).unwrap()
+    }
+
+    #[test]
+    fn ratio_and_similarity_by_hand() {
+        let (network, shape) = network(4);
+        let device = Device::flex();
+        let low = noise(7, 5);
+        let made = upscale(&network, &shape, &low, &device).unwrap();
+        assert_eq!(made.dimensions(), (28, 20));
+        // All channels one byte off are 219 / 255 of luma; the border of 4 pixels does not count.
+        let mut high = made.clone();
+        for (x, y, pixel) in high.enumerate_pixels_mut() {
+            let is_inside = (4..24).contains(&x) && (4..16).contains(&y);
+            pixel.0 = if is_inside {
+                pixel.0.map(|byte| byte + 1)
+            } else {
+                [0; 3]
+            };
+        }
+        let examples = Examples {
+            pairs: vec![(low.clone(), high), (low, RgbImage::new(1, 1))],
+            ..Examples::default()
+        };
+        let told = measure(&network, &shape, &examples, 1, &device)
+            .unwrap()
+            .read();
+        let [(first, ratio), (second, similarity)] = told[..] else {
+            panic!("{told:?}");
+        };
+        assert_eq!((first, second), ("test_PSNR", "test_SSIM"));
+        let expected = 20.0 * (255.0 / (219.0 / 255.0_f64)).log10();
+        assert!((ratio - expected).abs() < 1e-9, "{ratio} {expected}");
+        assert!((0.99..1.0).contains(&similarity), "{similarity}");
+        let none = measure(&network, &shape, &Examples::default(), 1, &device);
+        assert!(none.unwrap().read().is_empty());
+    }
+
+    #[test]
+    fn a_sheet_shows_the_middle_of_pictures_of_any_size() {
+        let (network, shape) = network(2);
+        let device = Device::flex();
+        let examples = Examples {
+            pairs: vec![
+                (noise(120, 9), noise(240, 18)),
+                (noise(11, 97), noise(22, 194)),
+            ],
+            ..Examples::default()
+        };
+        let panel = sheet("step", &network, &shape, &examples, &device);
+        let picture = panel.unwrap().unwrap().picture;
+        // Four columns as wide as the widest, two rows as high as the highest, gaps of two pixels and a head.
+        assert_eq!(picture.width(), 4 * 192 + 5 * 2);
+        assert!((2 * 192 + 6..2 * 192 + 40).contains(&picture.height()));
+        let none = sheet("step", &network, &shape, &Examples::default(), &device);
+        assert!(none.unwrap().is_none());
+    }
+
+    #[test]
+    fn resizing_keeps_a_plain_picture_and_its_size() {
+        let plain = RgbImage::from_pixel(5, 4, image::Rgb([9, 100, 250]));
+        let larger = bicubic(&plain, 20, 16);
+        assert_eq!(
+            larger,
+            RgbImage::from_pixel(20, 16, image::Rgb([9, 100, 250]))
+        );
+    }
+}

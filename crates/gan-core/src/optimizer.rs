@@ -52,6 +52,13 @@ pub enum Schedule {
         /// Where in the run the decay starts.
         start: f64,
     },
+    /// Constant until `start` (a share of the run in [0, 1]), then multiplied by `factor` once and for all.
+    Drop {
+        /// Where in the run the learning rate falls.
+        start: f64,
+        /// What is left of it, as a share.
+        factor: f64,
+    },
 }
 
 impl Schedule {
@@ -68,6 +75,15 @@ impl Schedule {
                     base
                 } else {
                     base * ((1.0 - progress) / (1.0 - start)).max(0.0)
+                }
+            }
+            // Counted in steps: a share of them need not be a number of binary digits.
+            Self::Drop { start, factor } => {
+                let first = (start * total as f64).round();
+                if (step as f64) < first {
+                    base
+                } else {
+                    base * factor
                 }
             }
         }
@@ -343,5 +359,18 @@ mod tests {
         assert_eq!(decay.learning_rate(1.0, 50, 100), 1.0);
         assert!((decay.learning_rate(1.0, 75, 100) - 0.5).abs() < 1e-12);
         assert_eq!(decay.learning_rate(1.0, 100, 100), 0.0);
+        // Ledig et al. 2017, section 3.2: 10^5 steps at 1e-4 and as many at 1e-5.
+        let drop = |start| Schedule::Drop { start, factor: 0.1 };
+        let rate = |start, step| drop(start).learning_rate(1e-4, step, 200_000);
+        assert_eq!(rate(0.5, 0), 1e-4);
+        assert_eq!(rate(0.5, 99_999), 1e-4);
+        assert!((rate(0.5, 100_000) - 1e-5).abs() < 1e-18);
+        assert!((rate(0.5, 199_999) - 1e-5).abs() < 1e-18);
+        assert!((rate(0.0, 0) - 1e-5).abs() < 1e-18);
+        assert_eq!(rate(1.0, 199_999), 1e-4);
+        // 0.3 is no number of binary digits.
+        assert_eq!(drop(0.3).learning_rate(1.0, 2, 10), 1.0);
+        assert_eq!(drop(0.3).learning_rate(1.0, 3, 10), 0.1);
+        assert_eq!(drop(0.5).momentum(0), 0.0);
     }
 }

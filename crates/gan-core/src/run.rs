@@ -4,7 +4,7 @@
 //! runs/<word>/<name>/
 //!   config.toml            everything, re-runnable with --config
 //!   metrics.jsonl          one object a line
-//!   tensorboard/           the same as event files
+//!   tensorboard/<stage>/   the same as event files
 //!   samples/               reals.png, step_00000000.png ... from fixed noise, training.gif
 //!   checkpoints/<stage>/   step_00010000/ ..., latest
 //!   report.html            one file, no server: curves, samples over time, configuration
@@ -14,7 +14,7 @@ use crate::checkpoint::{self, Identity, PartFile, Saved};
 use crate::console::{Console, Voice};
 use crate::failure::{Kind, at_path, failure};
 use crate::process::owner;
-use crate::stage::{Plan, Stage, Window};
+use crate::stage::{Best, Plan, Stage, Window};
 use crate::tensorboard::EventWriter;
 use crate::{animation, device, report, weights};
 use anyhow::{Context, Result};
@@ -418,10 +418,13 @@ impl Run {
                 ),
             ));
         }
-        self.console.warn(&format!(
-            "{} holds no checkpoint yet: the run starts at step 0 again",
-            folder.display()
-        ));
+        // A stage whose turn had not come begins as in a new run.
+        if logged.is_some() || folder.is_dir() {
+            self.console.warn(&format!(
+                "{} holds no checkpoint yet: the stage starts at step 0 again",
+                folder.display()
+            ));
+        }
         Ok(())
     }
 
@@ -453,23 +456,24 @@ impl Run {
             let place = self.folder.join("config.toml");
             weights::write_atomically(&place, resumption.config.as_bytes())?;
         }
-        for folder in ["samples", "tensorboard"] {
-            let folder = self.folder.join(folder);
+        // A restart makes TensorBoard forget what follows in all of a folder: each stage has its own.
+        let events = self.folder.join("tensorboard").join(stage);
+        for folder in [
+            self.folder.join("samples"),
+            events.clone(),
+            self.stage_folder(stage),
+        ] {
             std::fs::create_dir_all(&folder)
                 .map_err(|error| at_path(Kind::Disk, "create", &folder, &error))?;
         }
-        let folder = self.stage_folder(stage);
-        std::fs::create_dir_all(&folder)
-            .map_err(|error| at_path(Kind::Disk, "create", &folder, &error))?;
         self.forget_after(stage, done)?;
-        self.events = Some(EventWriter::create(&self.folder.join("tensorboard"), done)?);
+        self.events = Some(EventWriter::create(&events, done)?);
         self.began = Instant::now();
         self.first_step = done;
         self.estimated = false;
         if done >= plan.steps {
-            self.console.say(&format!(
-                "stage {stage} is finished at step {done}; raise --steps to train on"
-            ));
+            self.console
+                .say(&format!("stage {stage} is finished at step {done}"));
         } else if done > 0 {
             self.console.say(&format!(
                 "resuming {} at step {done} of {}",
@@ -483,7 +487,9 @@ impl Run {
                 plan.steps
             ));
         }
-        self.console.start(done, plan.steps);
+        if done < plan.steps {
+            self.console.start(done, plan.steps);
+        }
         Ok(())
     }
 
@@ -569,13 +575,19 @@ impl Run {
         self.append(stage, step, &row)
     }
 
-    /// Whether `value`, measured after `step`, is the smallest so far; if so, that step is the `best` from now on.
-    /// Written before the checkpoint itself is: one that names no folder does not count.
-    pub(crate) fn is_best(&mut self, stage: &str, step: u64, value: f64) -> Result<bool> {
+    /// Whether `value`, measured after `step`, is better than all before it; if so, that step is the `best` from now
+    /// on. Written before the checkpoint itself is: one that names no folder does not count.
+    pub(crate) fn is_best(
+        &mut self,
+        stage: &str,
+        step: u64,
+        value: f64,
+        order: Best,
+    ) -> Result<bool> {
         let folder = self.stage_folder(stage);
         // A run that fell back from a damaged checkpoint comes by its best again, and saves it anew.
         let best = checkpoint::best(&folder).filter(|(earlier, _)| *earlier < step);
-        if !value.is_finite() || best.is_some_and(|(_, smallest)| smallest <= value) {
+        if !order.is_better(value, best.map(|(_, value)| value)) {
             return Ok(false);
         }
         std::fs::create_dir_all(&folder)

@@ -149,12 +149,37 @@ pub struct Panel {
     pub picture: RgbImage,
 }
 
+/// Which checkpoint is the best, by the first number of [`Stage::validate`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Best {
+    /// Where it is smallest: a distance.
+    Smallest,
+    /// Where it is largest: a similarity.
+    Largest,
+    /// None: the numbers do not tell.
+    Untold,
+}
+
+impl Best {
+    /// Whether a checkpoint with `value` is better than the best one so far.
+    pub(crate) fn is_better(self, value: f64, best: Option<f64>) -> bool {
+        let is_better = |best: f64| match self {
+            Self::Smallest => value < best,
+            Self::Largest => value > best,
+            Self::Untold => false,
+        };
+        value.is_finite() && self != Self::Untold && best.is_none_or(is_better)
+    }
+}
+
 /// The networks that learn together, and what one batch does to them.
 pub trait Stage {
     /// What a step takes.
     type Batch: Send;
-    /// The name of its folder under `checkpoints/`.
+    /// The name of its folder under `checkpoints/`. Stages that follow one another have different ones.
     const NAME: &'static str;
+    /// Which of its checkpoints is the best.
+    const BEST: Best = Best::Smallest;
 
     /// Does to the networks what one batch does.
     ///
@@ -169,7 +194,7 @@ pub trait Stage {
     fn preview(&self, at: &At) -> Result<(Vec<Panel>, Scalars)>;
 
     /// Numbers measured on data that is kept out of training, at the end of every epoch and of the stage. The
-    /// first of them decides which checkpoint is the `best`: the smaller the better.
+    /// first of them decides which checkpoint is the `best`, as [`Stage::BEST`] says.
     ///
     /// # Errors
     /// Only for what a user's file or device can cause.
@@ -339,7 +364,8 @@ fn train<S: Stage>(
                     }
                 };
             }
-            let is_best = match measured.first() {
+            let deciding = measured.first().filter(|_| S::BEST != Best::Untold);
+            let is_best = match deciding {
                 Some((_, value)) => {
                     // What is saved has been looked at.
                     if values.is_none() {
@@ -348,7 +374,7 @@ fn train<S: Stage>(
                             read.map_err(|bad| bad.failure(plan.seed, &run.kept(S::NAME)))?;
                         window.keep(read);
                     }
-                    run.is_best(S::NAME, done, *value)?
+                    run.is_best(S::NAME, done, *value, S::BEST)?
                 }
                 None => false,
             };
@@ -832,6 +858,30 @@ mod tests {
         let log = std::fs::read_to_string(out.path().join("sample/run/metrics.jsonl")).unwrap();
         let rows = log.lines().filter(|line| line.contains("\"distance\""));
         assert_eq!(rows.count(), 6, "{log}");
+    }
+
+    #[test]
+    fn the_best_is_the_smallest_the_largest_or_untold() {
+        let better = |order: Best| {
+            [
+                (2.0, None),
+                (2.0, Some(1.0)),
+                (2.0, Some(2.0)),
+                (2.0, Some(3.0)),
+                (f64::NAN, None),
+                (f64::INFINITY, None),
+            ]
+            .map(|(value, best)| order.is_better(value, best))
+        };
+        assert_eq!(
+            better(Best::Smallest),
+            [true, false, false, true, false, false]
+        );
+        assert_eq!(
+            better(Best::Largest),
+            [true, true, false, false, false, false]
+        );
+        assert_eq!(better(Best::Untold), [false; 6]);
     }
 
     #[test]

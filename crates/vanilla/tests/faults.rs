@@ -675,7 +675,7 @@ fn a_run_whose_checkpoints_are_gone_does_not_start_again() {
     let (code, said) = place.resume(&[]);
     assert_eq!(code, Some(0), "{said}");
     assert!(
-        said.contains("warning") && said.contains("starts at step 0 again"),
+        said.contains("warning") && said.contains("the stage starts at step 0 again"),
         "{said}"
     );
     assert_eq!(place.newest_step(), 4);

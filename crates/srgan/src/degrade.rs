@@ -1,0 +1,1 @@
+//! From high to low resolution: antialiased bicubic resizing, to Pillow's bytes.

@@ -1,0 +1,1 @@
+//! Procedural scenes of high resolution: sharp edges, strokes and textures.

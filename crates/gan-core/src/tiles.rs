@@ -147,6 +147,7 @@ pub struct Tiling {
     arguments: TileArguments,
     needs: Requirements,
     free: fn() -> Option<u64>,
+    budget: Option<u64>,
     /// What ran out of memory once is not tried again.
     most: usize,
     smallest_used: Option<usize>,
@@ -173,6 +174,7 @@ impl Tiling {
             arguments,
             needs,
             free: memory::free,
+            budget: None,
             most: usize::MAX,
             smallest_used: None,
         };
@@ -200,6 +202,13 @@ impl Tiling {
     #[must_use]
     pub fn with_memory(mut self, free: fn() -> Option<u64>) -> Self {
         self.free = free;
+        self
+    }
+
+    /// Lets the network take no more bytes than this, however many are free.
+    #[must_use]
+    pub fn with_budget(mut self, bytes: u64) -> Self {
+        self.budget = Some(bytes);
         self
     }
 
@@ -301,10 +310,10 @@ impl Tiling {
 
     /// The side of the largest tile that the memory does for; of any number for the whole picture.
     fn fitting(&self, picture: &Planes) -> usize {
-        let Some(free) = (self.free)() else {
+        let free = (self.free)().map(|free| (free as f64 * SHARE) as u64);
+        let Some(share) = free.into_iter().chain(self.budget).min() else {
             return usize::MAX;
         };
-        let share = (free as f64 * SHARE) as u64;
         let (width, height) = (self.padded(picture.width), self.padded(picture.height));
         let cost = self.needs.bytes_per_pixel.max(1);
         if (width * height) as u64 <= share / cost {
@@ -768,6 +777,10 @@ mod tests {
         // A strip of the result, 1,000 x 16 pixels of 24 bytes, is there beside the tile of 16 rows.
         assert_eq!(side(1000, 16, || Some(1_666_667)), 384);
         assert_eq!(side(1000, 1000, || Some(0)), 4);
+        let tiles = tiling(Tile::Auto, 8, 4, 1).with_budget(1_000_000);
+        let large = Planes::new(1000, 1000, vec![0.0; 3_000_000]);
+        assert_eq!(tiles.clone().with_memory(|| Some(200_000)).fitting(&large), 24);
+        assert_eq!(tiles.with_memory(|| Some(1 << 40)).fitting(&large), 68);
     }
 
     #[test]

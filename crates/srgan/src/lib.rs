@@ -7,6 +7,7 @@ pub mod discriminator;
 pub mod generator;
 mod msrresnet;
 mod prelu;
+pub mod evaluate;
 pub mod recognise;
 pub mod scenes;
 mod shuffle;

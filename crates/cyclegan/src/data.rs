@@ -341,6 +341,7 @@ pub const DATASETS: Datasets = Datasets {
     suggest: |_| Vec::new(),
     check: Some(check),
     pairs: None,
+    resolutions: None,
 };
 
 /// Side of the stand-in's files in pixels, that of monet2photo.

@@ -448,6 +448,7 @@ pub const DATASETS: Datasets = Datasets {
     suggest: |_| Vec::new(),
     check: Some(check),
     pairs: Some(pairs::prepare),
+    resolutions: None,
 };
 
 /// Side of the stand-in's files in pixels, that of the real facades.

@@ -11,10 +11,11 @@ use gan_core::failure::{Kind, at_path, failure};
 use gan_core::folder;
 use gan_core::images;
 use gan_core::random::{Orders, Stream};
+use gan_core::samples::{Decode, MEMORY_BYTES, Pictures};
 use gan_core::stage::Source;
 use image::RgbImage;
 use std::path::{Path, PathBuf};
-use translation::pictures::{Batch, Cut, Decode, Flip, MEMORY_BYTES, Pictures, squeezed, to_unit};
+use translation::pictures::{Batch, Cut, Flip, squeezed, to_unit};
 
 /// Scenes of each domain of the procedural stand-in: to train on, and to test with.
 pub const PROCEDURAL_COUNTS: (usize, usize) = (400, 40);
@@ -361,6 +362,7 @@ pub const DATASETS: Datasets = Datasets {
     suggest: |_| Vec::new(),
     check: Some(check),
     pairs: None,
+    resolutions: None,
 };
 
 /// Side of the stand-in's files in pixels, that of monet2photo.

@@ -229,6 +229,7 @@ pub const DATASETS: Datasets = Datasets {
     suggest,
     check: None,
     pairs: None,
+    resolutions: None,
 };
 
 fn write_procedural(folder: &Path, count: usize) -> Result<()> {

@@ -57,6 +57,8 @@ pub struct Datasets {
     pub check: Option<fn(&Path) -> Result<String>>,
     /// `data prepare --pairs`; only where samples are pairs of pictures.
     pub pairs: Option<fn(&PairPreparation, &mut Console) -> Result<PreparedPairs>>,
+    /// `data prepare --sub-images` and `--low-resolution`; only where samples have two resolutions.
+    pub resolutions: Option<fn(&ResolutionPreparation, &mut Console) -> Result<PreparedPairs>>,
 }
 
 /// What `data prepare --pairs` makes.
@@ -87,10 +89,27 @@ pub struct PairPreparation {
     pub split: Option<f64>,
 }
 
-/// What `data prepare --pairs` did.
+/// `data prepare --sub-images` and `--low-resolution`, for the architecture that does it.
+#[derive(Debug, Clone)]
+pub struct ResolutionPreparation {
+    /// The folder of pictures.
+    pub input: PathBuf,
+    /// The new folder.
+    pub output: PathBuf,
+    /// The side of the squares that each picture is cut into, in pixels; without it, pictures stay whole.
+    pub sub_images: Option<u32>,
+    /// From one square to the next, in pixels; half a side without it.
+    pub stride: Option<u32>,
+    /// By how much smaller the partners are that each picture gets; without it, it gets none.
+    pub low_resolution: Option<u32>,
+    /// The share of pictures that goes to `train`, as [`Preparation::split`].
+    pub split: Option<f64>,
+}
+
+/// What `data prepare --pairs`, `--sub-images` or `--low-resolution` did.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PreparedPairs {
-    /// How many pairs each part has, by its name.
+    /// How many pairs or pictures each part has, by its name.
     pub parts: Vec<(String, usize)>,
     /// What was left out, and why.
     pub left_out: Vec<String>,
@@ -172,8 +191,19 @@ pub struct PrepareCommand {
     /// Make a dataset of pairs (architectures that learn from pairs); --size is that of each picture of a pair.
     #[arg(long, value_name = "WHAT", conflicts_with_all = ["crop", "min_size", "dedupe"])]
     pairs: Option<Pairs>,
+    /// Cut each picture into squares of this side in pixels, which are read faster than large pictures (architectures
+    /// that upscale).
+    #[arg(long, value_name = "SIDE", conflicts_with_all = ["size", "crop", "min_size", "dedupe", "pairs"])]
+    sub_images: Option<u32>,
+    /// From one square to the next, in pixels; half a side without it.
+    #[arg(long, value_name = "PIXELS", requires = "sub_images")]
+    stride: Option<u32>,
+    /// Give each picture a partner this many times smaller, by a bicubic filter: 2, 4 or 8 (architectures that upscale).
+    #[arg(long, value_name = "SCALE", conflicts_with_all = ["size", "crop", "min_size", "dedupe", "pairs"])]
+    low_resolution: Option<u32>,
     /// Write the procedural stand-in in the layout of the real data instead.
-    #[arg(long, conflicts_with_all = ["input", "size", "crop", "min_size", "dedupe", "split", "pairs"])]
+    #[arg(long, conflicts_with_all = ["input", "size", "crop", "min_size", "dedupe", "split", "pairs",
+        "sub_images", "low_resolution"])]
     procedural: bool,
     /// Samples of the stand-in.
     #[arg(long, requires = "procedural")]
@@ -482,6 +512,9 @@ impl PrepareCommand {
         if let Some(pairs) = self.pairs {
             return self.run_pairs(pairs, datasets, console);
         }
+        if self.sub_images.is_some() || self.low_resolution.is_some() {
+            return self.run_resolutions(datasets, console);
+        }
         let preparation = Preparation {
             size: self.size,
             crop: self.crop,
@@ -531,6 +564,51 @@ impl PrepareCommand {
             split: self.split,
         };
         let prepared = prepare(&preparation, &mut console)?;
+        self.tell("pairs", &prepared, datasets, &console);
+        Ok(())
+    }
+
+    fn run_resolutions(&self, datasets: &Datasets, mut console: Console) -> Result<()> {
+        let usage = |what: &str| Err(failure(Kind::Usage, what));
+        let Some(prepare) = datasets.resolutions else {
+            return usage(&format!(
+                "--sub-images and --low-resolution are for architectures that upscale pictures; {} does not",
+                datasets.word
+            ));
+        };
+        if self
+            .sub_images
+            .is_some_and(|side| !(16..=8192).contains(&side))
+        {
+            return usage("--sub-images must be 16 to 8192");
+        }
+        if self
+            .stride
+            .is_some_and(|stride| !(1..=8192).contains(&stride))
+        {
+            return usage("--stride must be 1 to 8192");
+        }
+        if self
+            .low_resolution
+            .is_some_and(|scale| ![2, 4, 8].contains(&scale))
+        {
+            return usage("--low-resolution must be 2, 4 or 8");
+        }
+        let preparation = ResolutionPreparation {
+            input: self.input.clone().unwrap_or_else(|| PathBuf::from(".")),
+            output: self.output.clone(),
+            sub_images: self.sub_images,
+            stride: self.stride,
+            low_resolution: self.low_resolution,
+            split: self.split,
+        };
+        let prepared = prepare(&preparation, &mut console)?;
+        self.tell("pictures", &prepared, datasets, &console);
+        Ok(())
+    }
+
+    /// Says what was made, and how to train on it.
+    fn tell(&self, made: &str, prepared: &PreparedPairs, datasets: &Datasets, console: &Console) {
         for line in prepared.left_out.iter().take(10) {
             console.warn(line);
         }
@@ -545,16 +623,19 @@ impl PrepareCommand {
             .iter()
             .map(|(part, count)| format!("{count} in {part}"))
             .collect();
-        console.say(&format!(
-            "pairs in {}: {}; left out: {}\nready: {} train --data {} {}",
-            self.output.display(),
-            parts.join(", "),
-            prepared.left_out.len(),
+        let ready = format!(
+            "{} train --data {} {}",
             datasets.word,
             self.output.display(),
             prepared.suggestion
+        );
+        console.say(&format!(
+            "{made} in {}: {}; left out: {}\nready: {}",
+            self.output.display(),
+            parts.join(", "),
+            prepared.left_out.len(),
+            ready.trim_end()
         ));
-        Ok(())
     }
 }
 
@@ -596,7 +677,54 @@ mod tests {
         suggest: |_| Vec::new(),
         check: None,
         pairs: None,
+        resolutions: None,
     };
+
+    #[test]
+    fn two_resolutions_are_refused_where_there_are_none() {
+        use clap::Parser;
+        #[derive(clap::Parser)]
+        struct Line {
+            #[command(subcommand)]
+            data: DataCommand,
+        }
+        let line = ["x", "prepare", "-i", "here", "-o", "there"];
+        let parse = |more: &[&str]| Line::try_parse_from(line.iter().chain(more));
+        for flags in [&["--sub-images", "480"][..], &["--low-resolution", "4"]] {
+            let error = parse(flags).unwrap().data.run(&DATASETS).unwrap_err();
+            assert_eq!(exit_code(&error), 2);
+            assert!(error.to_string().contains("sample does not"), "{error}");
+            for other in [&["--dedupe"][..], &["--size", "9"], &["--pairs", "split"]] {
+                assert!(
+                    parse(&[flags, other].concat()).is_err(),
+                    "{flags:?} {other:?}"
+                );
+            }
+        }
+        assert!(parse(&["--stride", "240"]).is_err(), "a stride of nothing");
+        let upscaling = Datasets {
+            resolutions: Some(|_, _| Ok(PreparedPairs::default())),
+            ..DATASETS
+        };
+        for (flags, code) in [
+            (
+                &["--sub-images", "480", "--stride", "240", "--split", "0.9"][..],
+                0,
+            ),
+            (&["--low-resolution", "2"], 0),
+            (&["--low-resolution", "3"], 2),
+            (&["--sub-images", "15"], 2),
+            (&["--sub-images", "480", "--stride", "0"], 2),
+            (&["--sub-images", "480", "--split", "1.5"], 2),
+        ] {
+            let done = parse(flags).unwrap().data.run(&upscaling);
+            assert_eq!(
+                done.err().map_or(0, |error| exit_code(&error)),
+                code,
+                "{flags:?}"
+            );
+        }
+    }
 
     #[test]
     fn pairs_are_refused_where_there_are_none() {

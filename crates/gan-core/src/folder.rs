@@ -1,6 +1,7 @@
 //! A folder of pictures before it is trained on: what it holds, and how to bring it to one shape.
 
-use crate::failure::{Kind, at_path, failure};
+use crate::console::Console;
+use crate::failure::{Kind, at_path, exit_code, failure};
 use crate::images::{self, Files};
 use crate::process::may_be_alive;
 use anyhow::Result;
@@ -9,6 +10,7 @@ use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 /// What a folder of pictures holds.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -367,6 +369,63 @@ impl Places {
         }
         place
     }
+}
+
+/// Does the jobs 0..`count` on all cores, with progress on the console. Gives the jobs that cannot be done, and why, in
+/// order; no further one is begun when there are more than `most` of them.
+///
+/// # Errors
+/// The first one of a job that is not [`Kind::Data`]: a picture that cannot be used costs no other, a full disk does.
+pub fn make_all(
+    count: usize,
+    most: usize,
+    console: &Console,
+    make: &(dyn Fn(usize) -> Result<()> + Sync),
+) -> Result<Vec<(usize, String)>> {
+    let threads = std::thread::available_parallelism().map_or(1, |count| count.get());
+    let (next, done, unusable) = (
+        AtomicUsize::new(0),
+        AtomicUsize::new(0),
+        AtomicUsize::new(0),
+    );
+    let is_over = AtomicBool::new(false);
+    let work = || -> Result<Vec<(usize, String)>> {
+        let mut left_out = Vec::new();
+        while !is_over.load(Ordering::Relaxed) {
+            let at = next.fetch_add(1, Ordering::Relaxed);
+            if at >= count {
+                break;
+            }
+            match make(at) {
+                Ok(()) => {}
+                Err(error) if exit_code(&error) != Kind::Data.exit_code() => {
+                    is_over.store(true, Ordering::Relaxed);
+                    return Err(error);
+                }
+                Err(error) => {
+                    left_out.push((at, format!("{error:#}")));
+                    if unusable.fetch_add(1, Ordering::Relaxed) + 1 > most {
+                        is_over.store(true, Ordering::Relaxed);
+                    }
+                }
+            }
+            console.tick(done.fetch_add(1, Ordering::Relaxed) as u64 + 1);
+        }
+        Ok(left_out)
+    };
+    let parts: Vec<Result<Vec<(usize, String)>>> = std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..threads.min(count)).map(|_| scope.spawn(work)).collect();
+        let parts = workers.into_iter().map(|worker| worker.join());
+        parts
+            .map(|part| part.unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+            .collect()
+    });
+    let mut left_out = Vec::new();
+    for part in parts {
+        left_out.extend(part?);
+    }
+    left_out.sort_unstable();
+    Ok(left_out)
 }
 
 /// A folder beside the one that is asked for, for what will be there when it is whole; removed again unless it

@@ -334,6 +334,23 @@ pub fn read(path: &Path) -> Result<DynamicImage> {
     Ok(picture)
 }
 
+/// How many pixels a picture has, by the beginning of its file: what it will take in memory.
+///
+/// # Errors
+/// A [`Kind::Data`] failure that names the file when it is missing, or does not begin as a picture.
+pub fn pixels(path: &Path) -> Result<u64> {
+    let (file, _) = regular::open(Kind::Data, "read", path)?;
+    let (width, height) = ImageReader::new(std::io::BufReader::new(file))
+        .with_guessed_format()
+        .map_err(|error| at_path(Kind::Data, "read", path, &error))?
+        .into_dimensions()
+        .map_err(|error| {
+            let what = format!("{}: not a readable picture: {error}", path.display());
+            failure(Kind::Data, what)
+        })?;
+    Ok(u64::from(width) * u64::from(height))
+}
+
 /// Whether a file reaches the end that its format marks. Decoders stop when they have seen every pixel, and
 /// that of JPEG makes up what is missing.
 fn has_its_end(format: ImageFormat, bytes: &[u8]) -> bool {
@@ -629,9 +646,12 @@ mod tests {
             b"\x89PNG\r\n\x1a\n\0\0",
         ] {
             std::fs::write(&place, content).unwrap();
-            let error = read(&place).unwrap_err().to_string();
-            assert!(error.contains("broken.png"), "{error}");
+            for error in [read(&place).unwrap_err(), pixels(&place).unwrap_err()] {
+                assert!(error.to_string().contains("broken.png"), "{error}");
+            }
         }
+        RgbImage::new(30, 20).save(&place).unwrap();
+        assert_eq!(pixels(&place).unwrap(), 600);
         let empty = folder.path().join("none");
         std::fs::create_dir(&empty).unwrap();
         assert!(

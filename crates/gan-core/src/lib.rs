@@ -36,6 +36,7 @@ pub mod random;
 mod regular;
 pub mod report;
 pub mod run;
+pub mod samples;
 pub mod stage;
 pub mod state_dict;
 pub mod tensorboard;

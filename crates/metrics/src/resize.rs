@@ -400,21 +400,26 @@ impl Taps<f32> {
 impl Taps<f64> {
     /// Pillow's antialiased cubic filter (Keys' with a = -0.5), in float64.
     fn cubic(Sides { from, to }: Sides) -> Self {
-        let scale = from as f64 / to as f64;
-        let width = scale.max(1.0);
-        let (support, sharpness) = (2.0 * width, 1.0 / width);
-        let run = |index: usize| {
-            if from == to {
-                return (index, vec![1.0]);
-            }
-            let centre = (index as f64 + 0.5) * scale;
-            let first = (centre - support + 0.5).max(0.0) as usize;
-            let end = ((centre + support + 0.5) as usize).min(from);
-            let weight = |at: usize| keys((at as f64 - centre + 0.5) * sharpness);
-            (first, normalised((first..end).map(weight).collect()))
-        };
-        Self::new(from, (0..to).map(run).collect())
+        Self::new(from, cubic_weights(from, to).collect())
     }
+}
+
+/// Pillow's antialiased cubic filter (Keys' with a = -0.5) from `from` pixels to `to`: for each result, the first pixel
+/// under the filter, and the weights of that one and those after it, which sum to one up to rounding.
+pub fn cubic_weights(from: usize, to: usize) -> impl Iterator<Item = (usize, Vec<f64>)> {
+    let scale = from as f64 / to as f64;
+    let width = scale.max(1.0);
+    let (support, sharpness) = (2.0 * width, 1.0 / width);
+    (0..to).map(move |index| {
+        if from == to {
+            return (index, vec![1.0]);
+        }
+        let centre = (index as f64 + 0.5) * scale;
+        let first = (centre - support + 0.5).max(0.0) as usize;
+        let end = ((centre + support + 0.5) as usize).min(from);
+        let weight = |at: usize| keys((at as f64 - centre + 0.5) * sharpness);
+        (first, normalised((first..end).map(weight).collect()))
+    })
 }
 
 /// Weights that sum to one, up to rounding.

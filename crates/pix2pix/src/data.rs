@@ -9,13 +9,12 @@ use gan_core::dataset::{Datasets, Known, KnownFile};
 use gan_core::failure::{Kind, at_path, failure};
 use gan_core::images;
 use gan_core::random::{Orders, Stream};
+use gan_core::samples::{Decode, MEMORY_BYTES, Pictures};
 use gan_core::stage::Source;
 use image::RgbImage;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use translation::pictures::{
-    Batch, Cut, Decode, Flip, MEMORY_BYTES, Pictures, Sample, squeezed, to_unit,
-};
+use translation::pictures::{Batch, Cut, Flip, Sample, squeezed, to_unit};
 
 /// Pairs of the procedural stand-in: to train on, and to test with.
 pub const PROCEDURAL_COUNTS: (usize, usize) = (400, 50);
@@ -451,6 +450,7 @@ pub const DATASETS: Datasets = Datasets {
     suggest: |_| Vec::new(),
     check: Some(check),
     pairs: Some(pairs::prepare),
+    resolutions: None,
 };
 
 /// Side of the stand-in's files in pixels, that of the real facades.

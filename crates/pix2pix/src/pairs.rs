@@ -29,12 +29,11 @@ use anyhow::Result;
 use gan_core::command::save_picture;
 use gan_core::console::Console;
 use gan_core::dataset::{PairPreparation, Pairs, PreparedPairs, keep_procedural_mark};
-use gan_core::failure::{Kind, at_path, exit_code, failure};
-use gan_core::folder::{NewFolder, Places, place_of};
+use gan_core::failure::{Kind, at_path, failure};
+use gan_core::folder::{NewFolder, Places, make_all, place_of};
 use gan_core::images;
 use image::{RgbImage, imageops};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 /// The widest picture of a pair: both side by side are still read.
 const MOST_WIDTH: u32 = 10_000;
@@ -90,13 +89,9 @@ pub fn prepare(preparation: &PairPreparation, console: &mut Console) -> Result<P
     let new = NewFolder::outside(input, &preparation.output)?;
     keep_procedural_mark(input, new.path())?;
     console.count(plan.jobs.len() as u64, "pairs");
-    let made = make_all(
-        &plan.jobs,
-        new.path(),
-        most - plan.alone.len(),
-        &make,
-        console,
-    );
+    let made = make_all(plan.jobs.len(), most - plan.alone.len(), console, &|at| {
+        write(&plan.jobs[at], new.path(), &make(&plan.jobs[at].from)?)
+    });
     console.finish();
     let mut prepared = PreparedPairs {
         left_out: plan.alone,
@@ -111,6 +106,15 @@ pub fn prepare(preparation: &PairPreparation, console: &mut Console) -> Result<P
     prepared
         .left_out
         .extend(made?.into_iter().map(|(_, why)| why));
+    if prepared.left_out.len() > most {
+        return Err(failure(
+            Kind::Data,
+            format!(
+                "more than a tenth of {all} pairs or pictures cannot be used, the first: {}",
+                prepared.left_out[0]
+            ),
+        ));
+    }
     for part in ["train", "test"] {
         let of_part = plan.jobs.iter().filter(|job| job.part == part);
         let written = of_part.filter(|job| new.path().join(&job.to[0]).is_file());
@@ -216,78 +220,6 @@ fn part_of(name: &Path, split: Option<f64>) -> (&'static str, &Path) {
     ("train", name)
 }
 
-/// Does every job on all cores. Gives the jobs that cannot be done, and why, in order.
-///
-/// # Errors
-/// [`Kind::Data`] when more than `most` cannot be done, [`Kind::Disk`] when one cannot be written.
-fn make_all(
-    jobs: &[Job],
-    folder: &Path,
-    most: usize,
-    make: &(dyn Fn(&[PathBuf]) -> Result<Vec<RgbImage>> + Sync),
-    console: &Console,
-) -> Result<Vec<(usize, String)>> {
-    let threads = std::thread::available_parallelism().map_or(1, |count| count.get());
-    let (next, done, unusable) = (
-        AtomicUsize::new(0),
-        AtomicUsize::new(0),
-        AtomicUsize::new(0),
-    );
-    let is_over = AtomicBool::new(false);
-    let work = || -> Result<Vec<(usize, String)>> {
-        let mut left_out = Vec::new();
-        while !is_over.load(Ordering::Relaxed) {
-            let at = next.fetch_add(1, Ordering::Relaxed);
-            let Some(job) = jobs.get(at) else { break };
-            match make(&job.from) {
-                Ok(pictures) => {
-                    if let Err(error) = write(job, folder, &pictures) {
-                        is_over.store(true, Ordering::Relaxed);
-                        return Err(error);
-                    }
-                }
-                Err(error) if exit_code(&error) != Kind::Data.exit_code() => {
-                    is_over.store(true, Ordering::Relaxed);
-                    return Err(error);
-                }
-                Err(error) => {
-                    left_out.push((at, format!("{error:#}")));
-                    if unusable.fetch_add(1, Ordering::Relaxed) + 1 > most {
-                        is_over.store(true, Ordering::Relaxed);
-                    }
-                }
-            }
-            console.tick(done.fetch_add(1, Ordering::Relaxed) as u64 + 1);
-        }
-        Ok(left_out)
-    };
-    let parts: Vec<Result<Vec<(usize, String)>>> = std::thread::scope(|scope| {
-        let workers: Vec<_> = (0..threads.min(jobs.len()))
-            .map(|_| scope.spawn(work))
-            .collect();
-        let parts = workers.into_iter().map(|worker| worker.join());
-        parts
-            .map(|part| part.unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
-            .collect()
-    });
-    let mut left_out = Vec::new();
-    for part in parts {
-        left_out.extend(part?);
-    }
-    left_out.sort_unstable();
-    if left_out.len() > most {
-        return Err(failure(
-            Kind::Data,
-            format!(
-                "more than a tenth of {} pairs or pictures cannot be used, the first: {}",
-                jobs.len(),
-                left_out[0].1
-            ),
-        ));
-    }
-    Ok(left_out)
-}
-
 fn write(job: &Job, folder: &Path, pictures: &[RgbImage]) -> Result<()> {
     for (place, picture) in job.to.iter().zip(pictures) {
         let place = folder.join(place);
@@ -372,6 +304,7 @@ mod tests {
     use crate::data::DATASETS;
     use clap::Parser;
     use gan_core::dataset::DataCommand;
+    use gan_core::failure::exit_code;
     use image::Rgb;
     use tempfile::TempDir;
 

@@ -42,9 +42,10 @@ impl Shape {
 
     /// As [`crate::generator::Shape::activations`].
     pub fn activations(&self) -> u64 {
-        // 1 + 1/4 + 2/4 + 2/16 + 4/16 + 4/64 + 8/64 + 8/256 of the pixels; normalised ones twice.
+        // 1 + 1/4 + 2/4 + 2/16 + 4/16 + 4/64 + 8/64 + 8/256 of the pixels; before and after the activation, and
+        // normalised ones once more.
         let values = self.width * self.side * self.side;
-        (4 * values + HIDDEN) as u64
+        (6 * values + HIDDEN) as u64
     }
 }
 

@@ -148,6 +148,7 @@ pub const DATASETS: Datasets = Datasets {
     suggest: |_| vec!["vanilla reads idx files; for a folder of pictures use dcgan".to_owned()],
     check: None,
     pairs: None,
+    resolutions: None,
 };
 
 /// Where batches come from.

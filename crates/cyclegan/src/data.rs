@@ -9,13 +9,13 @@ use gan_core::command::{print, save_picture};
 use gan_core::dataset::{Datasets, Known, KnownFile};
 use gan_core::failure::{Kind, at_path, failure};
 use gan_core::folder;
-use gan_core::images;
+use gan_core::images::{self, to_unit};
 use gan_core::random::{Orders, Stream};
 use gan_core::samples::{Decode, MEMORY_BYTES, Pictures};
 use gan_core::stage::Source;
 use image::RgbImage;
 use std::path::{Path, PathBuf};
-use translation::pictures::{Batch, Cut, Flip, squeezed, to_unit};
+use translation::pictures::{Batch, Cut, Flip, squeezed};
 
 /// Scenes of each domain of the procedural stand-in: to train on, and to test with.
 pub const PROCEDURAL_COUNTS: (usize, usize) = (400, 40);

@@ -10,6 +10,7 @@ use cyclegan::{Config, Direction, discriminator, generator};
 use gan_core::checkpoint::{self, FileRecord, Manifest};
 use gan_core::config::{Configuration, Layer, Training, merge};
 use gan_core::contract::{self, fail, succeed};
+use gan_core::images::to_unit;
 use gan_core::layers::Statistics;
 use gan_core::loss::GanMode;
 use gan_core::random::Stream;
@@ -26,7 +27,7 @@ use translating::{
 use translation::discriminator::NetD;
 use translation::generator::NetG;
 use translation::norm::Norm;
-use translation::pictures::{Batch, to_unit};
+use translation::pictures::Batch;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_cyclegan");
 
@@ -283,7 +284,7 @@ fn batches_in_parts_weigh_as_one() {
 }
 
 fn planar(picture: &RgbImage) -> Vec<f32> {
-    let bytes = translation::pictures::planar(picture, 3);
+    let bytes = gan_core::images::planar(picture, 3);
     bytes.into_iter().map(to_unit).collect()
 }
 

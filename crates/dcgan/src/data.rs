@@ -8,7 +8,7 @@ use gan_core::dataset::{Datasets, Known, KnownFile};
 use gan_core::failure::{Kind, at_path, failure};
 use gan_core::folder::Inspection;
 use gan_core::idx;
-use gan_core::images::{self, Broken, Files, MOST_BROKEN};
+use gan_core::images::{self, Broken, Files, MOST_BROKEN, planar, to_unit};
 use gan_core::random::{Orders, Stream};
 use gan_core::stage::Source;
 use image::RgbImage;
@@ -328,20 +328,6 @@ pub fn decode(file: &Path, config: &Config) -> Result<Vec<u8>> {
     Ok(planar(&cut, config.channels))
 }
 
-fn planar(picture: &RgbImage, channels: usize) -> Vec<u8> {
-    if channels == 1 {
-        return image::imageops::grayscale(picture).into_raw();
-    }
-    (0..3)
-        .flat_map(|channel| picture.pixels().map(move |pixel| pixel.0[channel]))
-        .collect()
-}
-
-/// Bytes to [-1, 1].
-pub(crate) fn to_unit(bytes: &[u8]) -> impl Iterator<Item = f32> + '_ {
-    bytes.iter().map(|byte| f32::from(*byte) / 127.5 - 1.0)
-}
-
 /// `batch_size` pictures in [-1, 1], planar, one after the other.
 pub type Batch = Vec<f32>;
 
@@ -380,11 +366,11 @@ impl Source for Data {
             let bytes = self.picture(*place as usize)?;
             if mirrored == 1 {
                 for row in bytes.chunks_exact(side) {
-                    let values: Vec<f32> = to_unit(row).collect();
+                    let values: Vec<f32> = row.iter().copied().map(to_unit).collect();
                     batch.extend(values.into_iter().rev());
                 }
             } else {
-                batch.extend(to_unit(&bytes));
+                batch.extend(bytes.iter().copied().map(to_unit));
             }
         }
         Ok(batch)

@@ -2,7 +2,7 @@
 //! (Radford et al. 2016, section 5.1).
 
 use crate::config::Config;
-use crate::data::{from_idx, to_unit};
+use crate::data::from_idx;
 use crate::discriminator::Discriminator;
 use crate::generate::discriminator;
 use anyhow::Result;
@@ -12,6 +12,7 @@ use burn::tensor::{Device, Int, Tensor, TensorData, activation::log_softmax};
 use gan_core::command::{CheckpointArguments, print};
 use gan_core::failure::{Kind, failure};
 use gan_core::idx::Pictures;
+use gan_core::images::to_unit;
 use gan_core::learner::Learner;
 use gan_core::optimizer::{Rule, Schedule};
 use gan_core::random::Stream;
@@ -135,7 +136,10 @@ fn extract(
     let mut values = Vec::new();
     let mut width = 0;
     for chunk in pictures.chunks(batch_size) {
-        let batch: Vec<f32> = chunk.iter().flat_map(|picture| to_unit(picture)).collect();
+        let batch: Vec<f32> = chunk
+            .iter()
+            .flat_map(|picture| picture.iter().copied().map(to_unit))
+            .collect();
         let data = TensorData::new(batch, [chunk.len(), channels, side, side]);
         let features = network.features(Tensor::from_data(data, device));
         width = features.dims()[1];
@@ -153,7 +157,7 @@ fn pixels(pictures: &[Vec<u8>]) -> HostTensor {
         shape: vec![pictures.len(), width],
         values: pictures
             .iter()
-            .flat_map(|picture| to_unit(picture))
+            .flat_map(|picture| picture.iter().copied().map(to_unit))
             .collect(),
     }
 }

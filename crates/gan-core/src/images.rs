@@ -447,6 +447,21 @@ pub fn square(picture: &RgbImage, size: u32) -> RgbImage {
     image::imageops::crop_imm(&resized, left, top, size, size).to_image()
 }
 
+/// `channels * height * width` bytes of a picture, of 3 channels or of 1, which is grey by BT.601.
+pub fn planar(picture: &RgbImage, channels: usize) -> Vec<u8> {
+    if channels == 1 {
+        return image::imageops::grayscale(picture).into_raw();
+    }
+    (0..3)
+        .flat_map(|channel| picture.pixels().map(move |pixel| pixel.0[channel]))
+        .collect()
+}
+
+/// A byte to [-1, 1].
+pub fn to_unit(byte: u8) -> f32 {
+    f32::from(byte) / 127.5 - 1.0
+}
+
 /// Turns a planar picture with values in [-1, 1] into eight-bit RGB; one channel becomes grey.
 /// `values` holds `channels * height * width` numbers; those outside [-1, 1] are clamped.
 pub fn from_unit(values: &[f32], channels: usize, height: usize, width: usize) -> RgbImage {

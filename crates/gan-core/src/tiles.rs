@@ -779,7 +779,10 @@ mod tests {
         assert_eq!(side(1000, 1000, || Some(0)), 4);
         let tiles = tiling(Tile::Auto, 8, 4, 1).with_budget(1_000_000);
         let large = Planes::new(1000, 1000, vec![0.0; 3_000_000]);
-        assert_eq!(tiles.clone().with_memory(|| Some(200_000)).fitting(&large), 24);
+        assert_eq!(
+            tiles.clone().with_memory(|| Some(200_000)).fitting(&large),
+            24
+        );
         assert_eq!(tiles.with_memory(|| Some(1 << 40)).fitting(&large), 68);
     }
 

@@ -11,6 +11,7 @@ use burn::tensor::{Device, Tensor};
 use gan_core::checkpoint::Checkpoint;
 use gan_core::command::{Launch, TrainCommand};
 use gan_core::device;
+use gan_core::images::planar;
 use gan_core::init::{Initial, initialise};
 use gan_core::layers::Statistics;
 use gan_core::learner::{Gathered, Learner};
@@ -22,7 +23,7 @@ use gan_core::weights::{self, Metadata};
 use image::RgbImage;
 use metrics::paired::{Colour, Pair, Picture, Rule, View};
 use std::path::Path;
-use translation::pictures::{Batch, planar};
+use translation::pictures::Batch;
 use translation::settings;
 use translation::translator::{
     Inference, Start, mean_distance, reals, sheet, to_picture, to_tensor,

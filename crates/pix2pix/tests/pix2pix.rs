@@ -7,6 +7,7 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
 use gan_core::config::{Configuration, Layer, Training, merge};
 use gan_core::contract::{self, fail, succeed};
+use gan_core::images::to_unit;
 use gan_core::layers::Statistics;
 use gan_core::loss::GanMode;
 use gan_core::random::Stream;
@@ -26,7 +27,7 @@ use translating::{
 use translation::discriminator::NetD;
 use translation::generator::NetG;
 use translation::norm::Norm;
-use translation::pictures::{Batch, to_unit};
+use translation::pictures::Batch;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_pix2pix");
 
@@ -262,7 +263,7 @@ fn both_players_move_and_the_learning_rate_falls_to_nothing() {
 }
 
 fn planar(picture: &RgbImage) -> Vec<f32> {
-    let bytes = translation::pictures::planar(picture, 3);
+    let bytes = gan_core::images::planar(picture, 3);
     bytes.into_iter().map(to_unit).collect()
 }
 

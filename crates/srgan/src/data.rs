@@ -654,6 +654,86 @@ impl Examples {
     }
 }
 
+/// Pictures to measure on, one after the other.
+#[derive(Debug, Clone)]
+pub struct Tests {
+    found: Found,
+    scale: u32,
+}
+
+/// Finds pictures to measure on: those of the test part of a dataset, or all where it has no parts.
+///
+/// # Errors
+/// As [`find`].
+pub fn tests(folder: &Path, scale: usize) -> Result<Tests> {
+    let scale = scale as u32;
+    let found = match find(folder, "test", &[scale])? {
+        Some(found) => found,
+        None => find(folder, "train", &[scale])?.unwrap_or_default(),
+    };
+    Ok(Tests { found, scale })
+}
+
+impl Tests {
+    /// How many.
+    pub fn len(&self) -> usize {
+        self.found.samples.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The name of one, from the folder of the part on.
+    ///
+    /// # Panics
+    /// If there are fewer.
+    pub fn name(&self, index: usize) -> &Path {
+        &self.found.names[index]
+    }
+
+    /// Pictures without a partner, with the reason.
+    pub fn left_out(&self) -> Vec<String> {
+        self.found.why_alone().collect()
+    }
+
+    /// What the low-resolution pictures are.
+    pub fn origin(&self) -> &'static str {
+        if self.found.is_paired() {
+            "low resolution as given"
+        } else {
+            "low resolution by Pillow's bicubic"
+        }
+    }
+
+    /// One of low and of high resolution. What makes no whole low-resolution pixel is cut off at right and bottom.
+    ///
+    /// # Errors
+    /// [`Kind::Data`] that names the file: it cannot be read, is smaller than one pixel of low resolution, or the
+    /// two do not belong together.
+    ///
+    /// # Panics
+    /// If there are fewer.
+    pub fn pair(&self, index: usize) -> Result<(RgbImage, RgbImage)> {
+        let paths = &self.found.samples[index];
+        let Sample { high, low } = read(paths, Some(self.scale))?;
+        let (width, height) = high.dimensions();
+        if width.min(height) < self.scale {
+            return Err(failure(
+                Kind::Data,
+                format!(
+                    "{}: {width} x {height} pixels are less than one of low resolution",
+                    paths[0].display()
+                ),
+            ));
+        }
+        let high = degrade::modcrop(high, self.scale);
+        let low = low.unwrap_or_else(|| degrade::low_resolution(&high, self.scale));
+        Ok((low, high))
+    }
+}
+
 /// The centre of a sample, of low and of high resolution.
 fn centre(sample: &Sample, scale: u32) -> (RgbImage, RgbImage) {
     let [(left, width), (top, height)] = [sample.high.width(), sample.high.height()].map(|side| {

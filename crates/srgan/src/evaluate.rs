@@ -53,7 +53,7 @@ pub struct Nearness {
 pub fn nearness(made: &RgbImage, high: &RgbImage, border: usize) -> Result<Nearness> {
     let [made, high] = [made, high].map(|picture| {
         let size = [picture.height(), picture.width()].map(|side| side as usize);
-        (size, gan_core::images::planar(picture))
+        (size, gan_core::images::planar(picture, 3))
     });
     let [made, high] =
         [&made, &high].map(|([height, width], bytes)| Picture::bytes(3, *height, *width, bytes));
@@ -132,6 +132,7 @@ pub fn evaluate(command: &EvaluateCommand) -> Result<()> {
         console.tick(index as u64 + 1);
     }
     console.finish();
+    broken.extend(tests.left_out());
     console.left_out("pictures", &broken);
     if rows.is_empty() {
         return Err(failure(
@@ -153,7 +154,7 @@ pub fn evaluate(command: &EvaluateCommand) -> Result<()> {
         format!(
             "{} of {} pictures could not be measured (see the warning above); the means are of the others",
             broken.len(),
-            tests.len()
+            rows.len() + broken.len()
         ),
     ))
 }
@@ -200,7 +201,10 @@ fn as_text(rows: &[Row], scale: usize, border: usize, origin: &str) -> String {
     };
     let gap = " ".repeat(width);
     let heads = "  PSNR-Y  SSIM-Y      PSNR    SSIM";
-    let mut text = format!("{gap}  made{gap:>0$}  | bicubic\n{gap}{heads}  |{heads}\n", 29);
+    let mut text = format!(
+        "{gap}  made{gap:>0$}  | bicubic\n{gap}{heads}  |{heads}\n",
+        29
+    );
     for row in rows {
         text.push_str(&line(&row.name, row.made, row.bicubic));
     }

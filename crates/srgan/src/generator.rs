@@ -163,6 +163,7 @@ impl Shape {
             least: 1,
             scale: self.scale,
             bytes_per_pixel: 4 * numbers,
+            reach: Some(self.radius()),
         }
     }
 }

@@ -4,15 +4,16 @@ pub mod config;
 pub mod data;
 pub mod degrade;
 pub mod discriminator;
+pub mod evaluate;
 pub mod generator;
 mod msrresnet;
 mod prelu;
-pub mod evaluate;
 pub mod recognise;
 pub mod scenes;
 mod shuffle;
 mod srresnet;
 pub mod train;
+pub mod upscale;
 pub mod validation;
 pub mod vgg;
 

@@ -148,7 +148,14 @@ impl Upscaler {
             tile_pad: None,
         };
         let (width, height) = (low.width() as usize, low.height() as usize);
-        let planes = Planes::new(width, height, images::to_unit(low));
+        let planes = Planes::new(
+            width,
+            height,
+            images::planar(low, 3)
+                .into_iter()
+                .map(images::to_unit)
+                .collect(),
+        );
         let mut network = |part: &Planes| Ok(self.part(part));
         let made = self.tiling(arguments)?.run(&planes, &mut network)?;
         Ok(images::from_unit(&made.values, 3, made.height, made.width))
@@ -161,12 +168,20 @@ impl Upscaler {
 
     /// Planes in [-1, 1] to planes in [-1, 1].
     fn part(&self, part: &Planes) -> Planes {
-        let low: Vec<f32> = part.values.iter().map(|value| (value + 1.0) / 2.0).collect();
+        let low: Vec<f32> = part
+            .values
+            .iter()
+            .map(|value| (value + 1.0) / 2.0)
+            .collect();
         let data = TensorData::new(low, [1, 3, part.height, part.width]);
         let low = Tensor::<4>::from_data(data, &self.device);
         let made = self.generator.forward(low, Statistics::Running);
         let [_, _, height, width] = made.dims();
-        Planes::new(width, height, weights::values(made.clamp(0.0, 1.0) * 2.0 - 1.0))
+        Planes::new(
+            width,
+            height,
+            weights::values(made.clamp(0.0, 1.0) * 2.0 - 1.0),
+        )
     }
 }
 

@@ -33,7 +33,7 @@ pub fn upscale(
 ) -> Result<RgbImage> {
     let arguments = TileArguments {
         tile: Tile::Auto,
-        tile_pad: 32,
+        tile_pad: None,
     };
     let mut tiling = Tiling::new(arguments, shape.requirements())?;
     let (width, height) = (low.width() as usize, low.height() as usize);

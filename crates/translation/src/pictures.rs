@@ -1,5 +1,6 @@
 //! Pictures for training: resized, cropped and mirrored the authors' way, several that belong together alike.
 
+use gan_core::images::{planar, to_unit};
 use gan_core::random::Stream;
 use image::{RgbImage, imageops};
 
@@ -14,21 +15,6 @@ pub fn squeezed(picture: &RgbImage, side: u32, channels: usize) -> Sample {
     }
     let resized = imageops::resize(picture, side, side, imageops::FilterType::CatmullRom);
     planar(&resized, channels)
-}
-
-/// `channels * height * width` bytes of a picture.
-pub fn planar(picture: &RgbImage, channels: usize) -> Sample {
-    if channels == 1 {
-        return imageops::grayscale(picture).into_raw();
-    }
-    (0..3)
-        .flat_map(|channel| picture.pixels().map(move |pixel| pixel.0[channel]))
-        .collect()
-}
-
-/// Bytes to [-1, 1].
-pub fn to_unit(byte: u8) -> f32 {
-    f32::from(byte) / 127.5 - 1.0
 }
 
 /// How a sample of `load` x `load` pixels becomes one of `crop` x `crop`.

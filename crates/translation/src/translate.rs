@@ -125,9 +125,9 @@ impl Translator {
         };
         let mut tiling = Tiling::new(arguments, self.requirements())?;
         let (width, height) = (picture.width() as usize, picture.height() as usize);
-        let values = crate::pictures::planar(picture, 3)
+        let values = images::planar(picture, 3)
             .into_iter()
-            .map(crate::pictures::to_unit)
+            .map(images::to_unit)
             .collect();
         let planes = Planes::new(width, height, values);
         let made = tiling.run(&planes, &mut |part| Ok(self.part(part, inference)))?;

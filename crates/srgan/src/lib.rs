@@ -12,7 +12,7 @@ pub mod scenes;
 mod shuffle;
 mod srresnet;
 pub mod train;
-pub mod validation;
+mod validation;
 pub mod vgg;
 
 pub use config::Config;

@@ -1,15 +1,18 @@
 //! What one batch does, in each of the two stages (section 3.2): first the generator alone learns from the squared
 //! error of pixels, which is SRResNet; then, from there, it learns against a discriminator.
 
-use crate::config::Config;
+use crate::config::{Config, Flags};
+use crate::data::{Batch, Data, Examples, PROCEDURAL};
 use crate::discriminator::{self, Discriminator};
 use crate::generator::{Generator, Shape};
 use crate::recognise;
-use crate::validation::{measure, sheet, to_picture};
+use crate::validation::{self, measure, sheet, to_picture};
 use crate::vgg::Vgg;
 use anyhow::{Context, Result};
 use burn::tensor::{Device, Tensor, TensorData};
 use gan_core::checkpoint::Checkpoint;
+use gan_core::command::{Launch, TrainCommand};
+use gan_core::device;
 use gan_core::failure::{Kind, failure};
 use gan_core::init::{Initial, initialise};
 use gan_core::layers::Statistics;
@@ -20,26 +23,10 @@ use gan_core::optimizer::Schedule;
 use gan_core::picture;
 use gan_core::run::Run;
 use gan_core::stage::{At, Best, Panel, Plan, Scalars, Source, Stage, fit};
-use gan_core::weights;
+use gan_core::weights::{self, Metadata};
 use image::RgbImage;
 use std::path::Path;
 use std::sync::Arc;
-
-/// Crops of one step: planar RGB in [0, 1].
-#[derive(Debug, Clone)]
-pub struct Batch {
-    /// `[count, 3, low side, low side]`
-    pub low: Vec<f32>,
-    /// `[count, 3, crop_size, crop_size]`
-    pub high: Vec<f32>,
-}
-
-/// Whole pictures that are kept out of training.
-#[derive(Debug, Default)]
-pub struct Examples {
-    /// Low and high resolution.
-    pub pairs: Vec<(RgbImage, RgbImage)>,
-}
 
 /// The stages in the order in which their generators are preferred: the last one first.
 pub const STAGES: [&str; 2] = [Gan::NAME, Resnet::NAME];
@@ -203,16 +190,16 @@ impl Stage for Resnet {
     }
 
     fn preview(&self, _at: &At) -> Result<(Vec<Panel>, Scalars)> {
-        let (network, shape) = (self.generator.snapshot(), Shape::new(&self.config));
+        let network = self.generator.snapshot();
         // The pictures of the second stage are the run's: these stand beside them.
-        let panel = sheet(Self::NAME, &network, &shape, &self.examples, &self.device)?;
+        let panel = sheet(Self::NAME, &network, &self.examples, &self.device);
         Ok((panel.into_iter().collect(), Scalars::default()))
     }
 
     fn validate(&self, _at: &At) -> Result<Scalars> {
-        let (network, shape) = (self.generator.snapshot(), Shape::new(&self.config));
-        let count = self.config.validation;
-        measure(&network, &shape, &self.examples, count, &self.device)
+        let network = self.generator.snapshot();
+        let (scale, count) = (self.config.scale, self.config.validation);
+        measure(&network, scale, &self.examples, count, &self.device)
     }
 
     fn activations(&self) -> u64 {
@@ -369,15 +356,15 @@ impl Stage for Gan {
     }
 
     fn preview(&self, _at: &At) -> Result<(Vec<Panel>, Scalars)> {
-        let (network, shape) = (self.generator.snapshot(), Shape::new(&self.config));
-        let panel = sheet("step", &network, &shape, &self.examples, &self.device)?;
+        let network = self.generator.snapshot();
+        let panel = sheet("step", &network, &self.examples, &self.device);
         Ok((panel.into_iter().collect(), Scalars::default()))
     }
 
     fn validate(&self, _at: &At) -> Result<Scalars> {
-        let (network, shape) = (self.generator.snapshot(), Shape::new(&self.config));
-        let count = self.config.validation;
-        measure(&network, &shape, &self.examples, count, &self.device)
+        let network = self.generator.snapshot();
+        let (scale, count) = (self.config.scale, self.config.validation);
+        measure(&network, scale, &self.examples, count, &self.device)
     }
 
     fn activations(&self) -> u64 {
@@ -439,4 +426,50 @@ pub fn fit_both(
         ..plan.clone()
     };
     fit(&mut gan, source, &second, run)
+}
+
+/// `srgan train`.
+///
+/// # Errors
+/// As [`gan_core::stage::fit`], and [`gan_core::failure::Kind::Usage`] for a wrong configuration.
+pub fn train(command: &TrainCommand<Flags>) -> Result<()> {
+    let launch = Launch::<Config>::new(command)?;
+    let config = &launch.config;
+    let device = device::parse(&config.training.device)?;
+    // Before the first stage: nobody wants to hear after it that a file is missing.
+    let vgg = config
+        .content_loss
+        .features()
+        .map(|features| Vgg::open(&config.vgg, features, &device.clone().autodiff()))
+        .transpose()?;
+    let mut resnet = Resnet::new(config, &device);
+    let mut gan = Gan::new(config, vgg, &device);
+    if let Some(place) = launch.init_from() {
+        let named = || format!("--init-from {}", place.display());
+        resnet.init_from(place, launch.out()).with_context(named)?;
+        if config.mse_steps == 0 {
+            gan.init_from(place, launch.out()).with_context(named)?;
+        }
+    }
+    if launch.is_dry(&gan.describe())? {
+        return Ok(());
+    }
+    let source = Data::open(config)?;
+    let examples = Examples::open(config, config.validation.max(validation::SHOWN))?;
+    let is_procedural = config.training.data.is_empty();
+    let extra = Metadata::from([("value_range".to_owned(), "[0, 1]".to_owned())]);
+    let (mut run, plan) = launch.start(&source, is_procedural.then_some(PROCEDURAL), extra)?;
+    run.console().left_out("pictures", source.broken());
+    run.console().left_out("test pictures", &examples.broken);
+    if examples.pairs.is_empty() {
+        run.console().warn(&format!(
+            "{} has no test pictures (test/ or val/): there will be no sample pictures, and no checkpoint is chosen as \
+             the best",
+            config.training.data
+        ));
+    }
+    let examples = Arc::new(examples);
+    let resnet = resnet.with_examples(examples.clone());
+    let gan = gan.with_examples(examples);
+    fit_both(resnet, gan, &source, &plan, &mut run)
 }

@@ -2,7 +2,9 @@
 //! border between them.
 
 use burn::tensor::Device;
+use clap::Parser;
 use gan_core::checkpoint;
+use gan_core::command::TrainCommand;
 use gan_core::console::Voice;
 use gan_core::contract::{self, walk};
 use gan_core::random::Stream;
@@ -10,8 +12,9 @@ use gan_core::run::{ChangedData, Resumption, Run};
 use gan_core::stage::{At, Plan, Source, Stage};
 use gan_core::weights::Metadata;
 use image::RgbImage;
-use srgan::config::{Config, ContentLoss, NetG};
-use srgan::train::{Batch, Examples, Gan, Resnet, fit_both};
+use srgan::config::{Config, ContentLoss, Flags, NetG};
+use srgan::data::{Batch, Examples};
+use srgan::train::{Gan, Resnet, fit_both};
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::Path;
@@ -105,12 +108,13 @@ impl Source for Crops {
     }
 }
 
+fn picture(width: usize, height: usize, seed: u64) -> RgbImage {
+    let bytes = Stream::new(seed, "example", 0).uniform(3 * width * height, 0.0, 255.0);
+    let bytes = bytes.into_iter().map(|value| value as u8).collect();
+    RgbImage::from_raw(width as u32, height as u32, bytes).unwrap()
+}
+
 fn examples() -> Arc<Examples> {
-    let picture = |width: usize, height: usize, seed: u64| {
-        let bytes = Stream::new(seed, "example", 0).uniform(3 * width * height, 0.0, 255.0);
-        let bytes = bytes.into_iter().map(|value| value as u8).collect();
-        RgbImage::from_raw(width as u32, height as u32, bytes).unwrap()
-    };
     Arc::new(Examples {
         pairs: vec![
             (picture(12, 10, 0), picture(24, 20, 1)),
@@ -263,4 +267,117 @@ fn a_run_shows_both_stages() {
         // After each epoch of three steps, and at the end: 3 and 5, 3 and 4.
         assert_eq!(log.matches(value).count(), 4, "{log}");
     }
+}
+
+#[derive(clap::Parser)]
+struct Command {
+    #[command(flatten)]
+    train: TrainCommand<Flags>,
+}
+
+/// `train` with these flags, in networks so small that it takes no time.
+fn command(out: &Path, more: &[&str]) -> anyhow::Result<()> {
+    let out = out.display().to_string();
+    let own = ["srgan", "--quiet", "--out", &out];
+    let command = Command::parse_from(own.iter().chain(more));
+    srgan::train::train(&command.train)
+}
+
+const TINY: [&str; 22] = [
+    "--name",
+    "run",
+    "--scale",
+    "2",
+    "--blocks",
+    "1",
+    "--width-g",
+    "2",
+    "--width-d",
+    "1",
+    "--crop-size",
+    "16",
+    "--batch-size",
+    "2",
+    "--validation",
+    "2",
+    "--workers",
+    "0",
+    "--save-every",
+    "2",
+    "--mse-steps",
+    "3",
+];
+
+#[test]
+fn the_command_trains_resumes_and_starts_from_weights() {
+    let out = tempfile::tempdir().unwrap();
+    let home = out.path().join("srgan");
+    let data = out.path().join("photographs");
+    for (part, count) in [("train", 8), ("test", 2)] {
+        std::fs::create_dir_all(data.join(part)).unwrap();
+        for number in 0..count {
+            let place = data.join(format!("{part}/{number}.png"));
+            picture(64, 48, number).save(place).unwrap();
+        }
+    }
+    let data = data.display().to_string();
+    let with = |more: &[&'static str]| [&TINY[..], &["--data", &data], more].concat();
+    let error = command(
+        out.path(),
+        &with(&["--content-loss", "vgg54", "--steps", "2"]),
+    )
+    .unwrap_err();
+    assert_eq!(gan_core::failure::exit_code(&error), 2);
+    assert!(format!("{error:#}").contains("--vgg"), "{error:#}");
+    assert!(!home.exists(), "nothing is begun without VGG");
+
+    command(
+        out.path(),
+        &with(&["--content-loss", "mse", "--steps", "2"]),
+    )
+    .unwrap();
+    command(out.path(), &["--resume", "run", "--steps", "4"]).unwrap();
+    assert_eq!(steps_in(out.path(), "srresnet"), [2, 3]);
+    assert_eq!(steps_in(out.path(), "srgan"), [2, 4]);
+    let error = command(out.path(), &["--resume", "run", "--mse-steps", "5"]).unwrap_err();
+    assert!(format!("{error:#}").contains("mse_steps is 3"), "{error:#}");
+
+    // From the run: both players, without the first stage. From a file: the generator.
+    let run = home.join("run");
+    let file = run.join("checkpoints/srresnet/step_00000003/generator.safetensors");
+    let weights_of = |run: &str, stage: &str, step: u64, network: &str| {
+        let place = format!("{run}/checkpoints/{stage}/step_{step:08}/{network}.safetensors");
+        gan_core::weights::read(&home.join(place)).unwrap().tensors
+    };
+    for (name, from, stage, step) in [("both", &run, "srgan", 4), ("file", &file, "srresnet", 3)] {
+        let from = from.display().to_string();
+        let mut flags = TINY.to_vec();
+        flags[1] = name;
+        flags[21] = "0";
+        flags.extend([
+            "--content-loss",
+            "mse",
+            "--steps",
+            "1",
+            "--init-from",
+            &from,
+        ]);
+        command(out.path(), &flags).unwrap();
+        let begun = weights_of(name, "srgan", 0, "generator");
+        assert_eq!(begun, weights_of("run", stage, step, "generator"), "{name}");
+        let judge = weights_of(name, "srgan", 0, "discriminator");
+        let is_of_run = judge == weights_of("run", "srgan", 4, "discriminator");
+        assert_eq!(is_of_run, name == "both");
+    }
+    let mut flags = with(&[
+        "--content-loss",
+        "mse",
+        "--steps",
+        "1",
+        "--init-from",
+        "run",
+    ]);
+    (flags[1], flags[5]) = ("other", "2");
+    let error = format!("{:#}", command(out.path(), &flags).unwrap_err());
+    assert!(error.contains("blocks 1 instead of 2"), "{error}");
 }

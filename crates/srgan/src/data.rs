@@ -277,7 +277,7 @@ fn without_scale(name: &Path, scales: &[u32]) -> Option<PathBuf> {
 
 /// A picture of high resolution, and that of low resolution where it is not to be made.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Sample {
+struct Sample {
     high: RgbImage,
     low: Option<RgbImage>,
 }

@@ -1047,6 +1047,12 @@ mod tests {
         let mut other = config.clone();
         other.training.seed = 6;
         assert_ne!(first, Data::open(&other).unwrap().batch(0, 0).unwrap());
+        // Of one picture, each epoch has another crop.
+        let folder = folder_of(1, 40);
+        let mut config = self::config(folder.path());
+        config.training.batch_size = 1;
+        let data = Data::open(&config).unwrap();
+        assert_ne!(data.batch(0, 0).unwrap(), data.batch(1, 0).unwrap());
     }
 
     #[test]

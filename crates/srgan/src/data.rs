@@ -5,9 +5,9 @@
 //! (section 3.2) and rounded to bytes, as a file would hold it; of pairs, both are cut at the same place.
 //!
 //! Decoded pictures stay in memory up to [`MEMORY_BYTES`]. Beyond, a picture is decoded whole for each crop of it: PNG
-//! has no other way. For photographs of two megapixels that is work for many cores, so training says once that
-//! `data prepare --sub-images 480` makes files that are decoded many times as fast; keeping decoded pictures for later
-//! crops would either fill the memory or let consecutive batches show the same pictures.
+//! has no other way. Of a photograph of 2040 x 1356 pixels that took 49 ms a crop on one core, of its squares of 480
+//! pixels 4 ms, so training says once that `data prepare --sub-images 480` makes such files. Keeping decoded pictures for
+//! later crops would either fill the memory or let consecutive batches show the same pictures.
 
 mod prepare;
 
@@ -277,7 +277,7 @@ fn without_scale(name: &Path, scales: &[u32]) -> Option<PathBuf> {
 
 /// A picture of high resolution, and that of low resolution where it is not to be made.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Sample {
+struct Sample {
     high: RgbImage,
     low: Option<RgbImage>,
 }
@@ -967,6 +967,12 @@ mod tests {
         let mut other = config.clone();
         other.training.seed = 6;
         assert_ne!(first, Data::open(&other).unwrap().batch(0, 0).unwrap());
+        // Of one picture, each epoch has another crop.
+        let folder = folder_of(1, 40);
+        let mut config = self::config(folder.path());
+        config.training.batch_size = 1;
+        let data = Data::open(&config).unwrap();
+        assert_ne!(data.batch(0, 0).unwrap(), data.batch(1, 0).unwrap());
     }
 
     #[test]

@@ -315,3 +315,73 @@ pub(super) fn stroke(line: &[Point], width: f32, end: f32) -> Vec<Vec<Point>> {
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const STRAIGHT: View = View {
+        forth: [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]],
+        back: [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]],
+    };
+
+    /// How much of each pixel an outline covers.
+    fn covered(outlines: &[Vec<Point>], view: View) -> Vec<f32> {
+        let mut canvas = Canvas::new(32, view);
+        canvas.fill(outlines, |_, _| ([1.0; 3], 1.0));
+        canvas.pixels.iter().map(|pixel| pixel[0]).collect()
+    }
+
+    fn area(outlines: &[Vec<Point>], view: View) -> f32 {
+        let shares = covered(outlines, view);
+        shares.iter().sum::<f32>() / shares.len() as f32
+    }
+
+    #[test]
+    fn shapes_cover_their_area() {
+        let disc = ellipse([0.5, 0.5], [0.3, 0.2]);
+        let found = area(std::slice::from_ref(&disc), STRAIGHT);
+        assert!(
+            (found - std::f32::consts::PI * 0.06).abs() < 2e-3,
+            "{found}"
+        );
+        // Twice the same covers no more, and what is outside nothing.
+        assert_eq!(area(&[disc.clone(), disc.clone()], STRAIGHT), found);
+        assert_eq!(area(&[rectangle(1.1, 0.0, 1.0, 1.0)], STRAIGHT), 0.0);
+        assert!((area(&[rectangle(-1.0, 0.25, 3.0, 0.5)], STRAIGHT) - 0.5).abs() < 1e-3);
+        // Turned, and twice as large.
+        let seen = area(&[disc], View::new(0.7, 1.5, [0.0; 2]));
+        assert!((seen - 2.25 * found).abs() < 4e-3, "{seen}");
+        let line = stroke(&[[0.2, 0.3], [0.7, 0.6]], 0.05, 1.0);
+        let long = (0.5f32 * 0.5 + 0.3 * 0.3).sqrt() + 2.0 * 0.6 * 0.025;
+        assert!((area(&line, STRAIGHT) - 0.05 * long).abs() < 1e-3);
+    }
+
+    #[test]
+    fn edges_are_smooth_at_flat_angles_too() {
+        let flat = vec![[-1.0, 0.45], [2.0, 0.55], [2.0, 2.0], [-1.0, 2.0]];
+        let shares = covered(&[flat], STRAIGHT);
+        let side = 32 * FINENESS;
+        for (at, share) in shares.iter().enumerate() {
+            let [x, y] = [at % side, at / side].map(|at| at as f32);
+            let edge = (0.45 + 0.1 * ((x + 0.5) / side as f32 + 1.0) / 3.0) * side as f32;
+            let right = (y + 1.0 - edge).clamp(0.0, 1.0);
+            assert!(
+                (share - right).abs() < 0.2,
+                "{x}, {y}: {share} and not {right}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_painted_lies_where_it_is_seen() {
+        let view = View::new(-0.4, 1.3, [0.2, -0.1]);
+        for point in [[0.1, 0.9], [0.5, 0.5], [0.8, 0.3]] {
+            let [x, y] = applied(&view.back, view.place(point));
+            assert!(
+                (x - point[0]).abs() + (y - point[1]).abs() < 1e-4,
+                "{point:?}: {x} {y}"
+            );
+        }
+    }
+}

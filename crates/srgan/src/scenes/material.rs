@@ -148,10 +148,10 @@ impl Material {
                     0.93 + 0.1 * noise(seed, 3.0 * u, 3.0 * v),
                 )
             }
-            Kind::Paper => lit(base, 0.94 + 0.08 * natural(seed, u, v, 2)),
+            Kind::Paper => lit(base, 0.94 + 0.08 * noise(seed, u, v)),
             Kind::Metal => {
                 let brushed = noise(seed, 0.3 * u, 14.0 * v);
-                let rust = ramp(0.62, 0.8, natural(seed ^ 3, 0.4 * u, 0.4 * v, 4));
+                let rust = ramp(0.62, 0.8, natural(seed ^ 3, 0.5 * u, 0.5 * v, 2));
                 lit(mix(base, second, rust), 0.82 + 0.25 * brushed)
             }
         }
@@ -183,7 +183,7 @@ impl Material {
     }
 
     fn grain_of_wood(&self, u: f32, v: f32) -> Colour {
-        let bend = 1.4 * natural(self.seed, 0.09 * u, 0.35 * v, 3);
+        let bend = 1.4 * noise(self.seed, 0.12 * u, 0.45 * v);
         let (_, ring) = split(2.2 * v + 5.0 * bend);
         let fibre = noise(self.seed ^ 31, 0.7 * u, 16.0 * v);
         let pore = ramp(0.75, 0.95, noise(self.seed ^ 13, 1.2 * u, 9.0 * v));

@@ -9,6 +9,7 @@ use super::{between, happens, one_of};
 use gan_core::random::Stream;
 use image::RgbImage;
 use rand::RngExt;
+use std::f32::consts::{FRAC_PI_2, TAU};
 
 /// Every place.
 pub(super) const ALL: [&str; 10] = [
@@ -244,7 +245,7 @@ fn tree(canvas: &mut Canvas, foot: Point, height: f32, rng: &mut Stream) {
     branch(
         canvas,
         foot,
-        -std::f32::consts::FRAC_PI_2,
+        -FRAC_PI_2,
         0.36 * height,
         0.06 * height,
         4,
@@ -254,7 +255,7 @@ fn tree(canvas: &mut Canvas, foot: Point, height: f32, rng: &mut Stream) {
     let green = hex(one_of(rng, [0x3F6B2F, 0x6B7A2A, 0xB8862A, 0x2F5A3A]));
     let crown = [foot[0], foot[1] - 0.72 * height];
     for _ in 0..rng.random_range(220..420) {
-        let (angle, far) = (between(rng, 0.0, 6.28), between(rng, 0.0, 1.0).sqrt());
+        let (angle, far) = (between(rng, 0.0, TAU), between(rng, 0.0, 1.0).sqrt());
         let place = [
             crown[0] + 0.4 * height * far * angle.cos(),
             crown[1] + 0.34 * height * far * angle.sin(),
@@ -396,7 +397,7 @@ fn book(
         height: width * between(rng, 0.4, 0.62),
         width: between(rng, 0.55, 0.75),
         weight: between(rng, 0.12, 0.2),
-        angle: std::f32::consts::FRAC_PI_2 - lean,
+        angle: FRAC_PI_2 - lean,
         slant: 0.0,
     };
     let room = 0.66 * height;
@@ -425,8 +426,7 @@ fn wall(rng: &mut Stream, canvas: &mut Canvas) {
         ],
     );
     let face = material(kind, rng);
-    let seed = rng.random();
-    canvas.cover(|x, y| lit(face.at(x, y), 0.75 + 0.4 * noise(seed, 2.5 * x, 2.5 * y)));
+    canvas.cover(|x, y| face.at(x, y));
     let count = rng.random_range(1..3);
     for number in 0..count {
         let width = between(rng, 0.2, 0.36);
@@ -450,7 +450,7 @@ fn wall(rng: &mut Stream, canvas: &mut Canvas) {
                 }
                 canvas.line(
                     &(0..=12)
-                        .map(|step| step as f32 * 0.5236)
+                        .map(|step| step as f32 * TAU / 12.0)
                         .map(|t| [x + 0.85 * width + 0.02 * t.cos(), y + 0.3 + 0.02 * t.sin()])
                         .collect::<Vec<_>>(),
                     0.007,
@@ -550,7 +550,7 @@ fn posters(rng: &mut Stream, canvas: &mut Canvas) {
                 let (one, two) = (bright(rng), bright(rng));
                 let rays = rng.random_range(9..40) as f32;
                 canvas.fill(&[rectangle(x, y, wide, 0.9 * high)], |px, py| {
-                    let turn = (py - middle[1]).atan2(px - middle[0]) / std::f32::consts::TAU;
+                    let turn = (py - middle[1]).atan2(px - middle[0]) / TAU;
                     (
                         if (turn * rays).rem_euclid(1.0) < 0.5 {
                             one
@@ -674,8 +674,7 @@ fn plants(rng: &mut Stream, canvas: &mut Canvas) {
         );
         let petals = rng.random_range(6..18);
         for petal in 0..petals {
-            let angle =
-                (petal as f32 + between(rng, -0.2, 0.2)) * std::f32::consts::TAU / petals as f32;
+            let angle = (petal as f32 + between(rng, -0.2, 0.2)) * TAU / petals as f32;
             let tone = lit(colour, between(rng, 0.8, 1.05));
             canvas.leaf(middle, angle, size, tone, rng);
         }
@@ -781,7 +780,7 @@ fn fur(rng: &mut Stream, canvas: &mut Canvas) {
             (0x5A2C1A, 0xD8B080),
         ],
     );
-    let (seed, turn): (u32, f32) = (rng.random(), between(rng, 0.0, 6.28));
+    let (seed, turn): (u32, f32) = (rng.random(), between(rng, 0.0, TAU));
     let stripes = one_of(rng, [0.0, 6.0, 9.0, 14.0]);
     let [cosine, sine] = direction(turn);
     let colour = |x: f32, y: f32| {
@@ -838,8 +837,16 @@ fn still_life(rng: &mut Stream, canvas: &mut Canvas) {
         ),
         rng,
     );
-    canvas.cover(|x, y| lit(back.at(x, y), 0.75));
     let edge = between(rng, 0.55, 0.68);
+    canvas.fill(
+        &[rectangle(
+            -OUTSIDE,
+            -OUTSIDE,
+            1.0 + 2.0 * OUTSIDE,
+            edge + OUTSIDE,
+        )],
+        |x, y| (lit(back.at(x, y), 0.75), 1.0),
+    );
     let (one, two) = (
         hex(one_of(rng, [0xEDE6D6, 0xD8C8A8, 0xFFFFFF])),
         bright(rng),
@@ -848,7 +855,7 @@ fn still_life(rng: &mut Stream, canvas: &mut Canvas) {
     let wood = material(Kind::Planks, rng);
     let is_checked = happens(rng, 0.5);
     canvas.fill(
-        &[rectangle(-OUTSIDE, edge, 1.0 + 2.0 * OUTSIDE, 1.0)],
+        &[rectangle(-OUTSIDE, edge - 0.002, 1.0 + 2.0 * OUTSIDE, 1.0)],
         |x, y| {
             // A floor that leads away from the viewer.
             let depth = 0.25 / (y - edge + 0.12);
@@ -959,10 +966,14 @@ fn landscape(rng: &mut Stream, canvas: &mut Canvas) {
         let rock = hex(one_of(rng, [0x6A6A70, 0x5A6A58, 0x7A6A5A]));
         let near = 0.5 + 0.2 * range as f32;
         canvas.fill(&[outline], |x, y| {
-            let relief = natural(seed ^ 4, 9.0 * x + 2.0 * y, 12.0 * y, 3)
-                - natural(seed ^ 4, 9.0 * x + 2.0 * y + 0.25, 12.0 * y, 3);
-            let snow = ramp(0.02, 0.07, horizon - y - 0.45 * high)
-                * ramp(0.35, 0.6, natural(seed ^ 8, 20.0 * x, 20.0 * y, 2) + 0.15);
+            let relief = natural(seed ^ 4, 12.0 * x + 2.0 * y, 15.0 * y, 2)
+                - natural(seed ^ 4, 12.0 * x + 2.0 * y + 0.25, 15.0 * y, 2);
+            let cold = ramp(0.02, 0.07, horizon - y - 0.45 * high);
+            let snow = if cold > 0.0 {
+                cold * ramp(0.3, 0.5, noise(seed ^ 8, 25.0 * x, 25.0 * y))
+            } else {
+                0.0
+            };
             (
                 mix(
                     haze,
@@ -989,7 +1000,7 @@ fn landscape(rng: &mut Stream, canvas: &mut Canvas) {
     };
     canvas.fill(&[rectangle(-0.4, horizon, 1.8, 1.2)], |x, y| {
         let close = ((y - horizon) / (1.0 - horizon)).clamp(0.02, 1.5);
-        let [u, v] = [(x - 0.5) * 10.0 / close.max(0.08), 9.0 / close.max(0.1)];
+        let [u, v] = [(x - 0.5) * 10.0 / close.max(0.3), 9.0 / close.max(0.1)];
         let ripple = if is_lake {
             noise(seed, 0.5 * u, 3.0 * v)
         } else {
@@ -1016,7 +1027,7 @@ fn landscape(rng: &mut Stream, canvas: &mut Canvas) {
             let wide = 0.22 * height;
             canvas.shade(
                 vec![[x - wide, y], [x, y + 0.9 * height], [x + wide, y]],
-                0.35,
+                0.28,
             );
         }
         conifer(canvas, foot, height, rng);

@@ -294,7 +294,7 @@ impl Canvas {
             angle: 0.0,
             slant: one_of(rng, [0.0, 0.0, 0.2]),
         };
-        let room = width - 4.0 * border;
+        let room = 0.86 * width - 4.0 * border;
         let height_of_letters = (hand.height * room / hand.length(word.len())).min(hand.height);
         let hand = Hand {
             height: height_of_letters,

@@ -33,6 +33,16 @@ impl Layout {
             Self::Mmagic | Self::Basicsr => NetG::Msrresnet,
         }
     }
+
+    /// The program whose layout it is.
+    pub fn program(self) -> &'static str {
+        match self {
+            Self::Blocks => "leftthomas/SRGAN",
+            Self::Trunk => "Lornatang/SRGAN-PyTorch",
+            Self::Mmagic => "MMagic",
+            Self::Basicsr => "BasicSR",
+        }
+    }
 }
 
 /// Slopes of a PReLU.
@@ -94,7 +104,11 @@ impl Shape {
         let debug = |value: &dyn std::fmt::Debug| format!("{value:?}").to_lowercase();
         let number = |value: usize| value.to_string();
         let points = [
-            both("layout", debug(&self.layout), debug(&other.layout)),
+            both(
+                "the layout of",
+                self.layout.program().to_owned(),
+                other.layout.program().to_owned(),
+            ),
             both("blocks", number(self.blocks), number(other.blocks)),
             both("width", number(self.width), number(other.width)),
             both("scale", number(self.scale), number(other.scale)),

@@ -7,6 +7,7 @@ use gan_core::checkpoint;
 use gan_core::command::TrainCommand;
 use gan_core::console::Voice;
 use gan_core::contract::{self, walk};
+use gan_core::located;
 use gan_core::random::Stream;
 use gan_core::run::{ChangedData, Resumption, Run};
 use gan_core::stage::{At, Plan, Source, Stage};
@@ -14,7 +15,7 @@ use gan_core::weights::Metadata;
 use image::RgbImage;
 use srgan::config::{Config, ContentLoss, Flags, NetG};
 use srgan::data::{Batch, Examples};
-use srgan::train::{Gan, Resnet, fit_both};
+use srgan::train::{Gan, Resnet, STAGES, fit_both};
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::Path;
@@ -199,6 +200,19 @@ fn a_run_goes_on_bit_for_bit_wherever_it_was_cut() {
         for cut in 0..calls {
             let out = tempfile::tempdir().unwrap();
             assert!(!train(out.path(), &config, 4, cut), "{cut}");
+            // What there is by then is found, whichever stage it is of.
+            let run = out.path().join("srgan/run");
+            let newest = located::find(Some(&run), out.path(), "srgan", &STAGES, &["generator"]);
+            let stage = STAGES
+                .into_iter()
+                .find(|stage| run.join("checkpoints").join(stage).join("latest").exists());
+            assert_eq!(
+                newest
+                    .ok()
+                    .and_then(|found| found.file.metadata.get("stage").cloned())
+                    .as_deref(),
+                stage
+            );
             assert!(train(out.path(), &config, 4, usize::MAX));
             let found = files(out.path());
             let names =

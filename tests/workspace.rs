@@ -9,7 +9,7 @@ mod tests {
     use std::process::Command;
 
     /// The architectures; a new one is added here and in the workspace's manifest.
-    const ARCHITECTURES: [&str; 4] = ["vanilla", "dcgan", "pix2pix", "cyclegan"];
+    const ARCHITECTURES: [&str; 5] = ["vanilla", "dcgan", "pix2pix", "cyclegan", "srgan"];
 
     /// Every other crate.
     const OTHERS: [&str; 7] = [
@@ -28,7 +28,7 @@ mod tests {
             "convolution" => Some(&[]),
             "gan-core" => Some(&["convolution"]),
             "metrics" | "translation" | "vanilla" | "dcgan" => Some(&["gan-core"]),
-            "eval" => Some(&["gan-core", "metrics"]),
+            "eval" | "srgan" => Some(&["gan-core", "metrics"]),
             "cyclegan" => Some(&["gan-core", "translation"]),
             "pix2pix" => Some(&["gan-core", "metrics", "translation"]),
             // They may look at everything.
@@ -123,10 +123,11 @@ mod tests {
             ] {
                 assert!(folder.join(file).is_file(), "{word} lacks {file}");
             }
-            // From a checkpoint alone come either samples, or translations of pictures.
-            let uses = ["generate", "translate"];
+            // From a checkpoint alone come samples, translations of pictures, or larger ones.
+            let uses = ["generate", "translate", "upscale"];
             let uses = uses.map(|verb| folder.join(format!("src/{verb}.rs")).is_file());
-            assert!(uses[0] != uses[1], "{word} generates or translates");
+            let count = uses.iter().filter(|is_there| **is_there).count();
+            assert_eq!(count, 1, "{word} generates, translates or upscales");
             let needs_translation = needed(word).unwrap_or_default().contains(&"translation");
             assert_eq!(uses[1], needs_translation, "{word}");
             assert!(folder.join(format!("tests/{word}.rs")).is_file());
@@ -172,6 +173,7 @@ mod tests {
         check_configs::<dcgan::Config>();
         check_configs::<pix2pix::Config>();
         check_configs::<cyclegan::Config>();
+        check_configs::<srgan::Config>();
     }
 
     #[test]

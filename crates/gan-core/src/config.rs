@@ -114,9 +114,10 @@ configuration! {
     keep: usize = 2;
 }
 
-/// Keys that do not decide the bytes of a checkpoint.
-const VOLATILE: [&str; 9] = [
+/// Keys that do not decide the bytes of a checkpoint, or say where a file lies that does.
+const VOLATILE: [&str; 10] = [
     "data",
+    "vgg",
     "device",
     "workers",
     "steps",
@@ -128,7 +129,7 @@ const VOLATILE: [&str; 9] = [
 ];
 
 /// Keys that may differ between a run and its resumption.
-const RESUMABLE: [&str; 5] = ["steps", "epochs", "data", "device", "workers"];
+const RESUMABLE: [&str; 6] = ["steps", "epochs", "data", "vgg", "device", "workers"];
 
 /// A whole configuration of an architecture.
 pub trait Configuration: Serialize + DeserializeOwned + Default + Clone {
@@ -390,7 +391,7 @@ pub fn from_identity<C: Configuration>(origin: &str, text: &str) -> Result<C> {
         .map_err(|error| failure(Kind::Checkpoint, format!("its configuration: {error:#}")))
 }
 
-/// Refuses to resume when a key other than `steps`, `epochs`, `data`, `device` or `workers` differs.
+/// Refuses to resume when a key other than `steps`, `epochs`, `data`, `vgg`, `device` or `workers` differs.
 ///
 /// # Errors
 /// A [`Kind::Usage`] failure that names every differing key with both values.

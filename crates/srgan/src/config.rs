@@ -69,6 +69,9 @@ gan_core::configuration! {
     /// Steps of the first stage, SRResNet by the squared error alone; --steps are those of the adversarial one after
     /// it. 0 leaves the first stage out, for a generator that --init-from names.
     mse_steps: u64 = 1_000_000;
+    /// The adversarial stage; without it, training ends with SRResNet, which needs no --vgg.
+    #[arg(num_args = 0..=1, default_missing_value = "true", require_equals = true)]
+    adversarial: bool = true;
     /// What the adversarial stage's content loss compares; vgg54 and vgg22 need --vgg.
     content_loss: ContentLoss = ContentLoss::Vgg54;
     /// The weights of VGG19, torchvision's vgg19-dcbb9e9d.pth.
@@ -137,6 +140,13 @@ impl Configuration for Config {
         if !(self.lambda_adversarial >= 0.0 && self.lambda_adversarial.is_finite()) {
             let rule = "it must be at least 0 and finite";
             return Err(illegal("lambda_adversarial", self.lambda_adversarial, rule));
+        }
+        if self.mse_steps == 0 && !self.adversarial {
+            return Err(illegal(
+                "mse_steps",
+                0,
+                "without --adversarial there is nothing else",
+            ));
         }
         // TOML integers are signed.
         if self.mse_steps > i64::MAX as u64 {

@@ -25,7 +25,7 @@ use gan_core::run::Run;
 use gan_core::stage::{At, Best, Panel, Plan, Scalars, Source, Stage, fit};
 use gan_core::weights::{self, Metadata};
 use image::RgbImage;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// The stages in the order in which their generators are preferred: the last one first.
@@ -163,6 +163,11 @@ impl Resnet {
             ));
         }
         self.generator.load_weights(&tensors).with_context(named)
+    }
+
+    /// The printed network.
+    pub fn describe(&self) -> String {
+        self.generator.network().to_string()
     }
 }
 
@@ -390,9 +395,36 @@ impl Stage for Gan {
     }
 }
 
-/// Trains both stages, the second from the generator that the first ends with. `plan` is that of the second; the
-/// first has its own number of steps. A stage that is finished already is loaded, so that the same call resumes in
-/// the right one.
+/// Trains the first stage, for its own number of steps; `plan` is that of the second.
+///
+/// # Errors
+/// As [`fit`].
+pub fn fit_first(
+    resnet: &mut Resnet,
+    source: &impl Source<Batch = Batch>,
+    plan: &Plan,
+    run: &mut Run,
+) -> Result<()> {
+    let steps = resnet.config.mse_steps;
+    if steps == 0 {
+        return Ok(());
+    }
+    let first = Plan {
+        steps,
+        trace: trace(plan, Resnet::NAME),
+        ..plan.clone()
+    };
+    fit(resnet, source, &first, run)
+}
+
+/// Where a stage's batches and draws are written.
+fn trace(plan: &Plan, stage: &str) -> Option<(PathBuf, u64)> {
+    let trace = plan.trace.as_ref();
+    trace.map(|(folder, steps)| (folder.join(stage), *steps))
+}
+
+/// Trains both stages, the second from the generator that the first ends with. A stage that is finished already is
+/// loaded, so that the same call resumes in the right one.
 ///
 /// # Errors
 /// As [`fit`].
@@ -403,26 +435,15 @@ pub fn fit_both(
     plan: &Plan,
     run: &mut Run,
 ) -> Result<()> {
-    let steps = resnet.config.mse_steps;
-    let trace = |stage: &str| {
-        let trace = plan.trace.as_ref();
-        trace.map(|(folder, steps)| (folder.join(stage), *steps))
-    };
-    if steps > 0 {
-        let first = Plan {
-            steps,
-            trace: trace(Resnet::NAME),
-            ..plan.clone()
-        };
-        fit(&mut resnet, source, &first, run)?;
-    }
+    fit_first(&mut resnet, source, plan, run)?;
+    let has_first = resnet.config.mse_steps > 0;
     gan.take_generator(&resnet)?;
     // Its optimizer is not needed any more.
     drop(resnet);
     let second = Plan {
-        trace: trace(Gan::NAME),
+        trace: trace(plan, Gan::NAME),
         // What it starts from is kept where the first stage ends.
-        initialised: plan.initialised && steps == 0,
+        initialised: plan.initialised && !has_first,
         ..plan.clone()
     };
     fit(&mut gan, source, &second, run)
@@ -437,21 +458,24 @@ pub fn train(command: &TrainCommand<Flags>) -> Result<()> {
     let config = &launch.config;
     let device = device::parse(&config.training.device)?;
     // Before the first stage: nobody wants to hear after it that a file is missing.
-    let vgg = config
-        .content_loss
-        .features()
+    let features = config.content_loss.features();
+    let vgg = features
+        .filter(|_| config.adversarial)
         .map(|features| Vgg::open(&config.vgg, features, &device.clone().autodiff()))
         .transpose()?;
     let mut resnet = Resnet::new(config, &device);
-    let mut gan = Gan::new(config, vgg, &device);
+    let mut gan = config.adversarial.then(|| Gan::new(config, vgg, &device));
     if let Some(place) = launch.init_from() {
         let named = || format!("--init-from {}", place.display());
         resnet.init_from(place, launch.out()).with_context(named)?;
-        if config.mse_steps == 0 {
+        if let (Some(gan), 0) = (&mut gan, config.mse_steps) {
             gan.init_from(place, launch.out()).with_context(named)?;
         }
     }
-    if launch.is_dry(&gan.describe())? {
+    let networks = gan
+        .as_ref()
+        .map_or_else(|| resnet.describe(), Gan::describe);
+    if launch.is_dry(&networks)? {
         return Ok(());
     }
     let source = Data::open(config)?;
@@ -469,7 +493,12 @@ pub fn train(command: &TrainCommand<Flags>) -> Result<()> {
         ));
     }
     let examples = Arc::new(examples);
-    let resnet = resnet.with_examples(examples.clone());
-    let gan = gan.with_examples(examples);
-    fit_both(resnet, gan, &source, &plan, &mut run)
+    let mut resnet = resnet.with_examples(examples.clone());
+    match gan {
+        Some(gan) => {
+            let gan = gan.with_examples(examples);
+            fit_both(resnet, gan, &source, &plan, &mut run)
+        }
+        None => fit_first(&mut resnet, &source, &plan, &mut run),
+    }
 }

@@ -476,13 +476,13 @@ impl Run {
                 .say(&format!("stage {stage} is finished at step {done}"));
         } else if done > 0 {
             self.console.say(&format!(
-                "resuming {} at step {done} of {}",
+                "resuming stage {stage} in {} at step {done} of {}",
                 self.folder.display(),
                 plan.steps
             ));
         } else {
             self.console.say(&format!(
-                "training in {} for {} steps",
+                "training stage {stage} in {} for {} steps",
                 self.folder.display(),
                 plan.steps
             ));

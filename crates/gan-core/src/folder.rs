@@ -326,12 +326,16 @@ impl Preparation {
                 continue;
             }
             let name = files.name(index);
-            let part = match self.split {
-                None => "",
-                Some(share) if place_of(name) < share => "train",
-                Some(_) => "test",
+            let place = match self.split {
+                None => places.png("", name),
+                Some(share) => {
+                    let (domain, rest) = without_part(name);
+                    let is_train = place_of(rest) < share;
+                    let part = if is_train { "train" } else { "test" };
+                    places.png(&format!("{part}{domain}"), rest)
+                }
             };
-            let place = folder.join(places.png(part, name));
+            let place = folder.join(place);
             if let Some(parent) = place.parent() {
                 std::fs::create_dir_all(parent)
                     .map_err(|error| at_path(Kind::Disk, "create", parent, &error))?;
@@ -345,6 +349,37 @@ impl Preparation {
             prepared.written += 1;
         }
         Ok(prepared)
+    }
+}
+
+/// What is to follow the name of a part so that a picture stays in its domain ("A", "/A", or nothing), and the picture's
+/// name without domain and part: `trainA/1.png`, `test/A/1.png` and `A/1.png` are all 1.png of domain A. So a dataset
+/// that has parts is dealt out anew, and what belongs together stays together.
+fn without_part(name: &Path) -> (&'static str, &Path) {
+    let file = name;
+    let mut rest = name.components();
+    // The folder that comes next, unless it is the file's name.
+    let next = |rest: &mut std::path::Components<'_>| {
+        let first = rest.next()?.as_os_str().to_str().map(str::to_owned)?;
+        (!rest.as_path().as_os_str().is_empty()).then_some(first)
+    };
+    let mut ahead = rest.clone();
+    let Some(first) = next(&mut ahead) else {
+        return ("", file);
+    };
+    let parts = ["train", "test", "valid", "val"];
+    let tail = parts.iter().find_map(|part| first.strip_prefix(part));
+    match tail {
+        Some("A") => return ("A", ahead.as_path()),
+        Some("B") => return ("B", ahead.as_path()),
+        Some("") => rest = ahead,
+        _ => {}
+    }
+    let mut ahead = rest.clone();
+    match next(&mut ahead).as_deref() {
+        Some("A") => ("/A", ahead.as_path()),
+        Some("B") => ("/B", ahead.as_path()),
+        _ => ("", rest.as_path()),
     }
 }
 
@@ -670,6 +705,55 @@ mod tests {
         half.run(folder.path(), &out.path().join("less")).unwrap();
         let less = names(&out.path().join("less"));
         assert!(less.iter().all(|name| halves.contains(name)), "{less:?}");
+    }
+
+    #[test]
+    fn a_dataset_with_parts_is_dealt_out_anew() {
+        let told = |name: &'static str| {
+            let (domain, rest) = without_part(Path::new(name));
+            (domain, rest.to_str().unwrap())
+        };
+        for (name, domain, rest) in [
+            ("1.png", "", "1.png"),
+            ("trainA/1.png", "A", "1.png"),
+            ("testB/in/1.png", "B", "in/1.png"),
+            ("val/A/1.png", "/A", "1.png"),
+            ("train/in/1.png", "", "in/1.png"),
+            ("B/1.png", "/B", "1.png"),
+            ("A.png", "", "A.png"),
+            ("train", "", "train"),
+            ("trains/1.png", "", "trains/1.png"),
+            ("Anna/1.png", "", "Anna/1.png"),
+        ] {
+            assert_eq!(told(name), (domain, rest), "{name}");
+        }
+        let folder = tempfile::tempdir().unwrap();
+        for number in 0..12 {
+            for domain in ["A", "B"] {
+                let place = folder.path().join(format!("in/train{domain}/{number}.png"));
+                std::fs::create_dir_all(place.parent().unwrap()).unwrap();
+                RgbImage::new(2, 2).save(place).unwrap();
+            }
+        }
+        let half = Preparation {
+            split: Some(0.5),
+            ..Preparation::default()
+        };
+        half.run(&folder.path().join("in"), &folder.path().join("out"))
+            .unwrap();
+        let names = names(&folder.path().join("out"));
+        assert_eq!(names.len(), 24);
+        for name in names.iter().filter(|name| name.contains("A/")) {
+            assert!(
+                name.starts_with("trainA/") || name.starts_with("testA/"),
+                "{name}"
+            );
+            assert!(
+                names.contains(&name.replace("A/", "B/")),
+                "{name} lost its partner"
+            );
+        }
+        assert!(names.iter().any(|name| name.starts_with("testB/")));
     }
 
     #[test]

@@ -2,8 +2,8 @@
 
     python3 peer.py THREADS
 
-Needs torch, numpy, safetensors. Networks and steps are those of tests/fixtures/reference.py
-and tests/fixtures/translation_reference.py.
+Needs torch, numpy, safetensors, and pillow for the folder of pictures. Networks and steps are those of
+reference.py, translation_reference.py and srgan_reference.py in tests/fixtures/.
 """
 
 import json
@@ -18,6 +18,7 @@ from torch.nn import functional as F
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(pathlib.Path(__file__).parents[2] / "tests" / "fixtures"))
 import reference  # noqa: E402
+import srgan_reference  # noqa: E402
 import translation_reference  # noqa: E402
 
 torch.set_num_threads(int(sys.argv[1]))
@@ -96,6 +97,11 @@ def translator(request, name):
     return loaded(network, request, name)
 
 
+def enlarger(request):
+    config = request["config"]
+    return loaded(srgan_reference.Blocks(config["blocks"], config["width_g"], config["scale"], 1), request, "generator")
+
+
 def converted(value, layout):
     if isinstance(value, torch.nn.Module):
         return value.to(memory_format=layout)
@@ -103,10 +109,15 @@ def converted(value, layout):
 
 
 def infer(request):
-    """Latent vectors to pictures with the running statistics; pictures to pictures with those of the picture itself."""
+    """Latent vectors to pictures, and small ones to large ones, with the running statistics; pictures to pictures with those of the picture itself."""
+    if request["word"] == "upscale":
+        upscale(request)
+        return
     inputs, is_translation = load_file(request["inputs"]), request["word"] in TRANSLATIONS
     if is_translation:
         source = inputs["a"]
+    elif request["word"] == "srgan":
+        source = inputs["low"]
     else:
         source = inputs["latent"]
         if request["word"] == "dcgan":
@@ -115,6 +126,8 @@ def infer(request):
         if is_translation:
             name = "generator" if request["word"] == "pix2pix" else "generator_a"
             network = translator(request, name)
+        elif request["word"] == "srgan":
+            network = enlarger(request)
         else:
             network = generator(request)
         network, value = converted(network.train(is_translation), layout), converted(source, layout)
@@ -131,6 +144,9 @@ def train(request):
     """One step of both players, as pytorch/examples does it, with the running average of the generator."""
     if request["word"] in TRANSLATIONS:
         train_translation(request)
+        return
+    if request["word"] == "srgan":
+        train_srgan(request)
         return
     config, inputs = request["config"], load_file(request["inputs"])
     real, latent = inputs["real"], inputs["latent"]
@@ -187,6 +203,58 @@ class TranslationStep:
     def __call__(self):
         losses = self.players.step(*self.arguments)
         self.first = self.first or [losses[name] for name in self.losses]
+
+
+def train_srgan(request):
+    """One step of the stage that the configuration asks for."""
+    inputs, only = load_file(request["inputs"]), request.get("layout")
+    for number, layout in enumerate(layouts(inputs["low"].dim())):
+        if only is None or number == only:
+            runs.append(EnlargingStep(request, [converted(inputs[name], layout) for name in ("low", "high")], layout))
+
+
+class EnlargingStep:
+    def __init__(self, request, pictures, layout):
+        config = request["config"]
+        network = converted(enlarger(request), layout)
+        if config["adversarial"]:
+            judge = srgan_reference.Discriminator(config["width_d"], config["crop_size"])
+            judge = converted(loaded(judge, request, "discriminator"), layout)
+            self.stage = srgan_reference.Gan(network, judge, None, float("inf"), config["lambda_adversarial"])
+        else:
+            self.stage = srgan_reference.Resnet(network)
+        for name, optimizer in self.stage.optimizers.items():
+            parameters = optimizer.param_groups[0]["params"]
+            betas = (config["beta1"], config["beta2"])
+            self.stage.optimizers[name] = torch.optim.Adam(parameters, lr=config["lr"], betas=betas, fused=True)
+        self.pictures, self.losses, self.first = pictures, request["losses"], None
+
+    def __call__(self):
+        losses = self.stage.step(*self.pictures, 0)
+        self.first = self.first or [losses[name] for name in self.losses]
+
+
+def upscale(request):
+    """A folder of pictures to a folder of larger ones, as a script would do it."""
+    import numpy
+    from PIL import Image
+
+    folder = pathlib.Path(request["weights"]["generator"]).parent
+    (folder / "torch").mkdir(exist_ok=True)
+    for layout in layouts(4):
+        network = converted(enlarger(request).eval(), layout)
+
+        @torch.inference_mode()
+        def run(network=network, layout=layout):
+            for path in sorted((folder / "in").iterdir()):
+                low = torch.from_numpy(numpy.array(Image.open(path).convert("RGB"))).permute(2, 0, 1)[None] / 255
+                made = network(converted(low, layout))[0].clamp(0, 1).mul(255).round().byte()
+                Image.fromarray(made.permute(1, 2, 0).contiguous().numpy()).save(folder / "torch" / path.name)
+
+        runs.append(run)
+    runs[0]()
+    made = numpy.array(Image.open(folder / "torch" / "0.png"))
+    save_file({"output": torch.from_numpy(made).permute(2, 0, 1).float().contiguous()}, request["outputs_to"])
 
 
 class Step:

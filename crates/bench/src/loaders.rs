@@ -32,6 +32,12 @@ struct Cyclegan {
     train: TrainCommand<cyclegan::config::Flags>,
 }
 
+#[derive(Parser)]
+struct Srgan {
+    #[command(flatten)]
+    train: TrainCommand<srgan::config::Flags>,
+}
+
 /// Each architecture adds its own: word, steps, and `train`.
 type Training = fn(&[String]) -> Result<()>;
 const TRAININGS: &[(&str, u32, Training)] = &[
@@ -46,6 +52,9 @@ const TRAININGS: &[(&str, u32, Training)] = &[
     }),
     ("cyclegan", 60, |words| {
         cyclegan::train::train(&Cyclegan::try_parse_from(words)?.train)
+    }),
+    ("srgan", 60, |words| {
+        srgan::train::train(&Srgan::try_parse_from(words)?.train)
     }),
 ];
 

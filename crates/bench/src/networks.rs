@@ -7,7 +7,9 @@ use crate::peer::Peer;
 use crate::table::{self, Kind, Row, median};
 use anyhow::{Context, Result};
 use burn::tensor::{Device, Tensor, TensorData};
+use clap::Parser;
 use gan_core::config::{Configuration, Layer, merge};
+use gan_core::console::{Console, Voice};
 use gan_core::layers::Statistics;
 use gan_core::random::Stream;
 use gan_core::stage::{At, Stage};
@@ -66,6 +68,11 @@ const NO_DROPOUT: &str = "dropout = false";
 const NO_POOL: &str = "pool_size = 0";
 /// The authors' choice for pictures of 128 pixels.
 const SMALL: &str = "pool_size = 0\ncrop_size = 128\nload_size = 143\nnet_g = \"resnet_6blocks\"";
+
+/// The squared error of pixels alone.
+const FIRST_STAGE: &str = "adversarial = false\ncontent_loss = \"mse\"";
+/// Its weights are not everywhere.
+const NO_VGG: &str = "mse_steps = 0\ncontent_loss = \"mse\"";
 
 /// Each architecture adds its rows here.
 pub(crate) const SUBJECTS: &[Subject] = &[
@@ -158,6 +165,38 @@ pub(crate) const SUBJECTS: &[Subject] = &[
         1,
     )
     .with(NO_POOL),
+    subject(
+        "srgan train, first stage, paper, batch 16",
+        "srgan",
+        Kind::Train,
+        "paper",
+        16,
+    )
+    .with(FIRST_STAGE),
+    subject(
+        "srgan train, second stage without VGG, paper, batch 4",
+        "srgan",
+        Kind::Train,
+        "paper",
+        4,
+    )
+    .with(NO_VGG),
+    subject(
+        "srgan infer, paper, 64 to 256 px, batch 1",
+        "srgan",
+        Kind::Infer,
+        "paper",
+        1,
+    )
+    .with("crop_size = 256"),
+    subject(
+        "srgan upscale, paper, a folder of 4 pictures of 128 px",
+        "upscale",
+        Kind::Infer,
+        "paper",
+        4,
+    )
+    .with("crop_size = 512"),
 ];
 
 /// One step or one batch of ours. A training step gives its losses.
@@ -187,7 +226,9 @@ impl Subject {
             "vanilla" => self.vanilla(folder),
             "dcgan" => self.dcgan(folder),
             "pix2pix" => self.pix2pix(folder),
-            _ => self.cyclegan(folder),
+            "cyclegan" => self.cyclegan(folder),
+            "srgan" => self.srgan(folder),
+            _ => self.upscale(folder),
         }
     }
 
@@ -355,6 +396,92 @@ impl Subject {
         })
     }
 
+    fn srgan(&self, folder: TempDir) -> Result<Ready> {
+        const FIRST: &[&str] = &["mse"];
+        const SECOND: &[&str] = &["D_real", "D_fake", "content", "adversarial"];
+        let config: srgan::Config = configuration(self)?;
+        let device = Device::flex();
+        let draw = |name: &str, side: usize| {
+            let count = self.batch * 3 * side * side;
+            Stream::new(0, name, 0).uniform(count, 0.0, 1.0)
+        };
+        let shape = |side: usize| [self.batch, 3, side, side];
+        let sides = [config.low_side(), config.crop_size];
+        let batch = srgan::data::Batch {
+            low: draw("low", sides[0]),
+            high: draw("high", sides[1]),
+        };
+        let [low, high] = sides.map(shape);
+        let inputs: [Input<'_>; 2] = [("low", &low, &batch.low), ("high", &high, &batch.high)];
+        let seed = config.training.seed;
+        let (run, request): (Run, Value) = if self.kind == Kind::Infer {
+            let network = srgan_generator(&config, &device);
+            let files = [("generator".to_owned(), weights::collect(&network))].into();
+            let request = self.request(&folder, &config, &files, &inputs, &[])?;
+            let run = Box::new(move || {
+                let input = Tensor::from_data(TensorData::new(batch.low.clone(), low), &device);
+                Ok(weights::values(network.forward(input, Statistics::Running)))
+            });
+            (run, request)
+        } else if config.adversarial {
+            let mut gan = srgan::train::Gan::new(&config, None, &device);
+            let files = weights_of(&mut gan)?;
+            let request = self.request(&folder, &config, &files, &inputs, SECOND)?;
+            (training(gan, batch, seed, SECOND), request)
+        } else {
+            let mut resnet = srgan::train::Resnet::new(&config, &device);
+            let files = weights_of(&mut resnet)?;
+            let request = self.request(&folder, &config, &files, &inputs, FIRST)?;
+            (training(resnet, batch, seed, FIRST), request)
+        };
+        Ok(Ready {
+            run,
+            request,
+            folder,
+        })
+    }
+
+    /// The whole verb, files included.
+    fn upscale(&self, folder: TempDir) -> Result<Ready> {
+        let config: srgan::Config = configuration(self)?;
+        let (device, side) = (Device::flex(), config.low_side());
+        let network = srgan_generator(&config, &device);
+        let files = [("generator".to_owned(), weights::collect(&network))].into();
+        let request = self.request(&folder, &config, &files, &[], &[])?;
+        let place = |name: &str| folder.path().join(name).display().to_string();
+        for number in 0..self.batch {
+            let mut stream = Stream::new(0, "picture", number as u64);
+            let picture = srgan::scenes::scene(side as u32, &mut stream);
+            let path = folder.path().join(format!("in/{number}.png"));
+            std::fs::create_dir_all(folder.path().join("in"))?;
+            picture.save(path)?;
+        }
+        let (input, output, weights) = (place("in"), place("out"), place("generator.safetensors"));
+        let words = [
+            "upscale",
+            "--checkpoint",
+            &weights,
+            "-i",
+            &input,
+            "-o",
+            &output,
+        ];
+        let command = Upscale::try_parse_from(words.iter().chain(&["--overwrite"]))?;
+        let first = folder.path().join("out/0.png");
+        let run = Box::new(move || {
+            let mut console = Console::new(Voice::Quiet);
+            srgan::upscale::upscale_with(&command.upscale, &mut console)?;
+            let picture = gan_core::images::to_rgb(&gan_core::images::read(&first)?);
+            let bytes = gan_core::images::planar(&picture, 3);
+            Ok(bytes.into_iter().map(f32::from).collect())
+        });
+        Ok(Ready {
+            run,
+            request,
+            folder,
+        })
+    }
+
     /// Writes weights and inputs, and says to PyTorch where they are and which losses to answer.
     fn request(
         &self,
@@ -391,6 +518,17 @@ impl Subject {
             "outputs_to": folder.path().join("outputs.safetensors"),
         }))
     }
+}
+
+#[derive(Parser)]
+struct Upscale {
+    #[command(flatten)]
+    upscale: srgan::upscale::UpscaleCommand,
+}
+
+fn srgan_generator(config: &srgan::Config, device: &Device) -> srgan::generator::Generator {
+    let shape = srgan::generator::Shape::new(config);
+    srgan::generator::Generator::new(&shape, device).initialised(config.training.seed)
 }
 
 /// What the rows of pix2pix and cyclegan have in common.

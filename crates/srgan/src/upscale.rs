@@ -211,8 +211,15 @@ impl Converter for Upscaling<'_> {
 /// # Errors
 /// When the checkpoint cannot be used, or a picture cannot be read or written.
 pub fn upscale(command: &UpscaleCommand) -> Result<()> {
-    let mut console = Console::new(Voice::Normal);
-    let upscaler = Upscaler::of(&command.generator, &console)?;
+    upscale_with(command, &mut Console::new(Voice::Normal))
+}
+
+/// As [`upscale`], talking to `console`.
+///
+/// # Errors
+/// As [`upscale`].
+pub fn upscale_with(command: &UpscaleCommand, console: &mut Console) -> Result<()> {
+    let upscaler = Upscaler::of(&command.generator, console)?;
     let mut tiling = upscaler.tiling(command.conversion.tiles)?;
     if !device::is_processor(&command.generator.device) {
         // Memory of its own, of which nothing is known here.
@@ -222,7 +229,7 @@ pub fn upscale(command: &UpscaleCommand) -> Result<()> {
         upscaler: &upscaler,
         tiling,
     };
-    let done = conversion::run(&command.conversion, &mut console, &mut upscaling)?;
+    let done = conversion::run(&command.conversion, console, &mut upscaling)?;
     if let Some(summary) = upscaling.tiling.summary() {
         console.say(&summary);
     }

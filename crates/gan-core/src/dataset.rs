@@ -7,7 +7,9 @@ use crate::download::{Patience, Remote, download, forget_sum};
 use crate::failure::{Kind, at_path, exit_code, failure};
 use crate::folder::{self, Crop, Inspection, NewFolder, Preparation};
 use crate::idx;
+use crate::images;
 use anyhow::Result;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// A file of a dataset, as it lies on the web.
@@ -523,6 +525,17 @@ impl PrepareCommand {
             split: self.split,
         };
         let input = self.input.as_deref().unwrap_or(Path::new("."));
+        let has_partners = datasets.pairs.is_some() || datasets.resolutions.is_some();
+        if has_partners && (self.min_size > 0 || self.dedupe) && are_paired(input)? {
+            return Err(failure(
+                Kind::Usage,
+                format!(
+                    "pictures of equal names in folders of {} belong together: --min-size and --dedupe would leave \
+                     some without their partners",
+                    input.display()
+                ),
+            ));
+        }
         let prepared = preparation.run(input, &self.output)?;
         for line in prepared.unreadable.iter().take(10) {
             console.warn(line);
@@ -537,6 +550,31 @@ impl PrepareCommand {
         ));
         Ok(())
     }
+}
+
+/// Whether two folders of a dataset, beside its parts, hold pictures of one name.
+fn are_paired(folder: &Path) -> Result<bool> {
+    let files = images::list(folder)?;
+    let mut homes: BTreeMap<PathBuf, PathBuf> = BTreeMap::new();
+    for index in 0..files.len() {
+        let name = files.name(index);
+        let mut parts = name.components();
+        let is_part = |part: std::path::Component<'_>| {
+            let known = ["train", "test", "val", "valid"];
+            known.iter().any(|known| part.as_os_str() == *known)
+        };
+        if name.components().next().is_some_and(is_part) {
+            parts.next();
+        }
+        let rest = parts.as_path();
+        let home = rest.parent().unwrap_or(Path::new("")).to_owned();
+        let stem = rest.with_extension("");
+        let stem = PathBuf::from(stem.file_name().unwrap_or_default());
+        if homes.entry(stem).or_insert_with(|| home.clone()) != &home {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 impl PrepareCommand {

@@ -180,14 +180,15 @@ impl Tiling {
         };
         if let Tile::Side(asked) = arguments.tile {
             let (side, pad) = (tiling.legal(asked), tiling.wanted_pad());
-            if pad > side / 4 {
+            let most = tiling.most_pad(side);
+            if pad > most {
+                let times = if needs.reach.is_some() { 3 } else { 4 };
                 return Err(failure(
                     Kind::Usage,
                     format!(
-                        "--tile-pad {pad} is more than a quarter of a tile of {side} pixels: at most {} \
+                        "an overlap of {pad} pixels (--tile-pad) is too much for a tile of {side}: at most {most} \
                          with --tile {asked}, or at least --tile {}",
-                        side / 4,
-                        (pad.saturating_mul(4))
+                        (pad.saturating_mul(times))
                             .checked_next_multiple_of(needs.multiple)
                             .unwrap_or(pad)
                     ),
@@ -215,9 +216,15 @@ impl Tiling {
     /// A line for the console once pictures went through in tiles.
     pub fn summary(&self) -> Option<String> {
         let side = self.smallest_used?;
+        let pad = self.pad(side);
+        let is_short = self.needs.reach.is_some_and(|reach| pad < reach);
+        let loss = if is_short {
+            ", which is less than the network sees: results differ a little from those of whole pictures"
+        } else {
+            ""
+        };
         Some(format!(
-            "large pictures went through in tiles of {side} pixels with an overlap of {} (--tile, --tile-pad)",
-            self.pad(side)
+            "large pictures went through in tiles of {side} pixels with an overlap of {pad} (--tile, --tile-pad){loss}"
         ))
     }
 
@@ -242,8 +249,8 @@ impl Tiling {
     /// As [`Tiling::run`], handing over the result in strips of whole rows.
     ///
     /// # Errors
-    /// What `emit` reports, and    /// what the network reports. For [`OutOfMemory`], `auto` tries again with half the tile as long as that
-    /// is legal; in the end it is [`Kind::Usage`].
+    /// What `emit` reports, and what the network reports. For [`OutOfMemory`], `auto` tries again with half the tile
+    /// as long as that is legal; in the end it is [`Kind::Usage`].
     ///
     /// # Panics
     /// If the network returns another size than `scale` times that of its input.
@@ -305,7 +312,21 @@ impl Tiling {
     }
 
     fn pad(&self, side: usize) -> usize {
-        self.wanted_pad().min(side / 4)
+        self.wanted_pad().min(self.most_pad(side))
+    }
+
+    /// The most that tiles of this side may overlap. What is cut hard may be most of a tile; what fades may not.
+    fn most_pad(&self, side: usize) -> usize {
+        match self.needs.reach {
+            Some(_) => side / 3,
+            None => side / 4,
+        }
+    }
+
+    /// The smallest tile that `auto` takes of its own accord: with a known reach, one whose result is exact.
+    fn smallest(&self) -> usize {
+        let exact = self.needs.reach.map_or(0, |_| 3 * self.wanted_pad());
+        self.legal(exact.next_multiple_of(self.needs.multiple))
     }
 
     /// The side of the largest tile that the memory does for; of any number for the whole picture.
@@ -333,7 +354,8 @@ impl Tiling {
         };
         let side = side_of(share / cost);
         let strip = joined.saturating_mul((width * side.min(height)) as u64);
-        self.legal(side_of(share.saturating_sub(strip.min(share / 2)) / cost))
+        let fits = self.legal(side_of(share.saturating_sub(strip.min(share / 2)) / cost));
+        fits.max(self.smallest())
     }
 
     fn pass(
@@ -578,6 +600,11 @@ mod tests {
                     .run_in_strips(&picture, &mut network, &mut emit)
                     .unwrap();
                 assert_eq!(next, height * scale);
+                // However little memory there is.
+                let mut poor = with_needs(Tile::Auto, None, needs).with_memory(|| Some(0));
+                let away = poor.run(&picture, &mut network).unwrap();
+                let pairs = away.values.iter().zip(&expected.values);
+                assert!(pairs.into_iter().all(|(a, b)| (a - b).abs() <= 1e-6));
                 // One pixel less shows.
                 if reach > 1 && width > side {
                     let mut less = with_needs(Tile::Side(side), Some(reach - 2), needs);

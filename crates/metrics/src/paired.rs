@@ -394,7 +394,7 @@ fn check(first: &Picture<'_>, second: &Picture<'_>, view: &View) -> anyhow::Resu
             "one picture has bytes and the other floats: convert one of them, they share one data range",
         ));
     }
-    if first.channels == 0 || first.height.min(first.width) <= 2 * view.crop_border {
+    if first.channels == 0 || first.height.min(first.width) <= view.crop_border.saturating_mul(2) {
         return Err(failure(
             Kind::Data,
             format!(

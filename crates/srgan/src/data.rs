@@ -347,11 +347,16 @@ fn decode(config: &Config) -> Decode<Sample> {
         let sample = read(paths, Some(scale))?;
         let (width, height) = sample.high.dimensions();
         if width.min(height) < crop {
+            let other = match paths {
+                [_] => format!(
+                    ", or leave such pictures out with `srgan data prepare --min-size {crop}`"
+                ),
+                _ => String::new(),
+            };
             return Err(failure(
                 Kind::Data,
                 format!(
-                    "{}: {width} x {height} pixels hold no crop of {crop} x {crop}; lower --crop-size, or leave such \
-                     pictures out with `srgan data prepare --min-size {crop}`",
+                    "{}: {width} x {height} pixels hold no crop of {crop} x {crop}; lower --crop-size{other}",
                     paths[0].display()
                 ),
             ));
@@ -658,6 +663,7 @@ impl Examples {
 #[derive(Debug, Clone)]
 pub struct Tests {
     found: Found,
+    are_trained_on: bool,
     scale: u32,
 }
 
@@ -667,11 +673,18 @@ pub struct Tests {
 /// As [`find`].
 pub fn tests(folder: &Path, scale: usize) -> Result<Tests> {
     let scale = scale as u32;
-    let found = match find(folder, "test", &[scale])? {
+    let found = find(folder, "test", &[scale])?;
+    let are_tests = found.is_some();
+    let found = match found {
         Some(found) => found,
         None => find(folder, "train", &[scale])?.unwrap_or_default(),
     };
-    Ok(Tests { found, scale })
+    let are_trained_on = !are_tests && found.folders.iter().any(|place| place != folder);
+    Ok(Tests {
+        are_trained_on: are_trained_on && !found.is_paired(),
+        found,
+        scale,
+    })
 }
 
 impl Tests {
@@ -696,6 +709,21 @@ impl Tests {
     /// Pictures without a partner, with the reason.
     pub fn left_out(&self) -> Vec<String> {
         self.found.why_alone().collect()
+    }
+
+    /// Where they lie.
+    pub fn layout(&self) -> String {
+        self.found.layout()
+    }
+
+    /// What is to be said before they are measured.
+    pub fn remark(&self) -> Option<String> {
+        self.are_trained_on.then(|| {
+            format!(
+                "there is no part to test on: {} is measured, on which a training may have learned",
+                self.layout()
+            )
+        })
     }
 
     /// What the low-resolution pictures are.
@@ -927,9 +955,9 @@ fn small(inspection: &Inspection, text: &mut String) -> Option<String> {
     text.push_str(&format!(
         "smaller than a crop of {crop} x {crop}: {count}\n"
     ));
-    // A multiple of every scale.
-    let shortest = inspection.shortest_side() / 8 * 8;
-    Some(if shortest >= SMALLEST_EXAMPLE {
+    let multiple = crate::discriminator::Shape::MULTIPLE as u32;
+    let shortest = inspection.shortest_side() / multiple * multiple;
+    Some(if shortest >= multiple {
         format!("--crop-size {shortest}, which every picture holds")
     } else {
         format!("`srgan data prepare --min-size {crop}` leaves the small ones out")

@@ -7,10 +7,11 @@ use anyhow::Result;
 use gan_core::command::{print, save_picture};
 use gan_core::console::{Console, Voice};
 use gan_core::failure::{Kind, at_path, failure};
+use gan_core::folder::Places;
 use image::RgbImage;
 use metrics::paired::{Colour, Pair, Picture, Rule, View};
 use serde_json::json;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// `evaluate`.
 #[derive(Debug, Clone, clap::Args)]
@@ -24,7 +25,8 @@ pub struct EvaluateCommand {
     /// Pixels that are cut off at each edge first: the scale without it.
     #[arg(long, value_name = "PIXELS")]
     pub crop_border: Option<usize>,
-    /// A folder for the upscaled pictures; `eval psnr --channels y --crop-border SCALE` finds the same numbers there.
+    /// A new folder: made/ gets the upscaled pictures, real/ what they are compared with. There `eval psnr --channels y
+    /// --crop-border SCALE` and `eval ssim --rule pytorch-msssim` with the same flags find the same numbers.
     #[arg(short, long, value_name = "DIR")]
     pub output: Option<PathBuf>,
     /// Print one JSON object.
@@ -33,7 +35,7 @@ pub struct EvaluateCommand {
 }
 
 /// How near a picture comes to another.
-#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Nearness {
     /// Of luma (BT.601, studio swing, not rounded), in dB.
     pub psnr_y: f64,
@@ -93,9 +95,12 @@ pub fn evaluate(command: &EvaluateCommand) -> Result<()> {
     let border = command.crop_border.unwrap_or(scale);
     let tests = data::tests(&command.data, scale)?;
     if let Some(folder) = &command.output {
-        std::fs::create_dir_all(folder)
-            .map_err(|error| at_path(Kind::Disk, "create", folder, &error))?;
+        check_new(folder)?;
     }
+    if let Some(line) = tests.remark() {
+        console.warn(&line);
+    }
+    let mut places = Places::default();
     let (mut rows, mut broken) = (Vec::new(), Vec::new());
     console.count(tests.len() as u64, "pictures");
     for index in 0..tests.len() {
@@ -103,12 +108,9 @@ pub fn evaluate(command: &EvaluateCommand) -> Result<()> {
             let made = upscaler.picture(&low)?;
             let (width, height) = made.dimensions();
             if let Some(folder) = &command.output {
-                let path = folder.join(tests.name(index)).with_extension("png");
-                if let Some(parent) = path.parent() {
-                    std::fs::create_dir_all(parent)
-                        .map_err(|error| at_path(Kind::Disk, "create", parent, &error))?;
-                }
-                save_picture(&path, &made)?;
+                let name = places.png("", tests.name(index));
+                write(&folder.join("made").join(&name), &made)?;
+                write(&folder.join("real").join(&name), &high)?;
             }
             Ok(Row {
                 name: tests.name(index).display().to_string(),
@@ -143,7 +145,7 @@ pub fn evaluate(command: &EvaluateCommand) -> Result<()> {
     let text = if command.json {
         as_json(&rows, scale, border).to_string()
     } else {
-        as_text(&rows, scale, border, tests.origin())
+        as_text(&rows, scale, border, &tests)
     };
     print(&text);
     if broken.is_empty() {
@@ -159,6 +161,32 @@ pub fn evaluate(command: &EvaluateCommand) -> Result<()> {
     ))
 }
 
+/// Refuses a folder that holds something: pictures there may be those that are measured.
+fn check_new(folder: &Path) -> Result<()> {
+    match std::fs::read_dir(folder) {
+        Ok(mut entries) => match entries.next() {
+            None => Ok(()),
+            Some(_) => Err(failure(
+                Kind::Usage,
+                format!(
+                    "-o {}: it is not empty; name a new folder",
+                    folder.display()
+                ),
+            )),
+        },
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(at_path(Kind::Usage, "write into", folder, &error)),
+    }
+}
+
+fn write(path: &Path, picture: &RgbImage) -> Result<()> {
+    if let Some(parent) = path.parent() {
+        std::fs::create_dir_all(parent)
+            .map_err(|error| at_path(Kind::Disk, "create", parent, &error))?;
+    }
+    save_picture(path, picture)
+}
+
 fn mean(rows: &[Row], of: impl Fn(&Row) -> f64) -> f64 {
     rows.iter().map(of).sum::<f64>() / rows.len() as f64
 }
@@ -172,21 +200,39 @@ fn means(rows: &[Row], of: impl Fn(&Row) -> Nearness) -> Nearness {
     }
 }
 
+/// JSON has no infinity, which two equal pictures give.
+fn number(value: f64) -> serde_json::Value {
+    if value.is_finite() {
+        value.into()
+    } else {
+        value.to_string().into()
+    }
+}
+
+fn numbers(of: Nearness) -> serde_json::Value {
+    json!({
+        "psnr_y": number(of.psnr_y),
+        "ssim_y": number(of.ssim_y),
+        "psnr_rgb": number(of.psnr_rgb),
+        "ssim_rgb": number(of.ssim_rgb),
+    })
+}
+
 fn as_json(rows: &[Row], scale: usize, border: usize) -> serde_json::Value {
     json!({
         "scale": scale,
         "crop_border": border,
-        "made": means(rows, |row| row.made),
-        "bicubic": means(rows, |row| row.bicubic),
+        "made": numbers(means(rows, |row| row.made)),
+        "bicubic": numbers(means(rows, |row| row.bicubic)),
         "pictures": rows.iter().map(|row| json!({
             "name": row.name,
-            "made": row.made,
-            "bicubic": row.bicubic,
+            "made": numbers(row.made),
+            "bicubic": numbers(row.bicubic),
         })).collect::<Vec<_>>(),
     })
 }
 
-fn as_text(rows: &[Row], scale: usize, border: usize, origin: &str) -> String {
+fn as_text(rows: &[Row], scale: usize, border: usize, tests: &data::Tests) -> String {
     let width = rows.iter().map(|row| row.name.chars().count()).max();
     let width = width.unwrap_or(0).max("bicubic".len());
     let line = |name: &str, made: Nearness, bicubic: Nearness| {
@@ -211,9 +257,11 @@ fn as_text(rows: &[Row], scale: usize, border: usize, origin: &str) -> String {
     let (made, bicubic) = (means(rows, |row| row.made), means(rows, |row| row.bicubic));
     text.push_str(&line("mean", made, bicubic));
     text.push_str(&format!(
-        "{} pictures, x{scale}, {origin}; {border} pixels cut off at each edge; Y is BT.601 luma in studio swing, not \
+        "{} pictures of {}, x{scale}, {}; {border} pixels cut off at each edge; Y is BT.601 luma in studio swing, not \
          rounded; SSIM as pytorch-msssim",
-        rows.len()
+        rows.len(),
+        tests.layout(),
+        tests.origin()
     ));
     text
 }

@@ -118,6 +118,23 @@ impl Shape {
         points.into_iter().flatten().collect::<Vec<_>>().join(", ")
     }
 
+    /// How to train a generator of this shape, or that it is not trained here.
+    pub(crate) fn advice(&self) -> String {
+        let is_ours = matches!(self.layout, Layout::Blocks | Layout::Mmagic);
+        let is_plain = self.slopes == Slopes::Shared && self.tail == Tail::BatchNorm;
+        if !is_ours || !is_plain {
+            return "such a generator upscales, but is not trained here".to_owned();
+        }
+        let net = match self.layout.net() {
+            NetG::Srresnet => "srresnet",
+            NetG::Msrresnet => "msrresnet",
+        };
+        format!(
+            "it is that of --net-g {net} --blocks {} --width-g {} --scale {}",
+            self.blocks, self.width, self.scale
+        )
+    }
+
     /// Layers that double the picture.
     pub fn doublings(&self) -> usize {
         self.scale.ilog2() as usize

@@ -140,7 +140,8 @@ impl Resnet {
         self
     }
 
-    /// Takes the generator's weights from a checkpoint, or from a file of any layout that is known.
+    /// Takes the generator's weights from a checkpoint, or from a file whose generator is one that is trained here: in
+    /// the layout of leftthomas/SRGAN with shared slopes and batch norm, or in MMagic's.
     ///
     /// # Errors
     /// When the file is missing or of another network than the configuration asks for.
@@ -156,9 +157,10 @@ impl Resnet {
             return Err(failure(
                 Kind::Checkpoint,
                 format!(
-                    "{} holds another generator than the configuration asks for: {}",
+                    "{} holds another generator than the configuration asks for: {}; {}",
                     found.path.display(),
-                    told.difference(&asked)
+                    told.difference(&asked),
+                    told.advice()
                 ),
             ));
         }
@@ -471,6 +473,17 @@ pub fn train(command: &TrainCommand<Flags>) -> Result<()> {
         if let (Some(gan), 0) = (&mut gan, config.mse_steps) {
             gan.init_from(place, launch.out()).with_context(named)?;
         }
+    }
+    if !config.adversarial {
+        launch.say(&format!(
+            "the first stage alone, of --mse-steps {}: --steps and --epochs have no effect",
+            config.mse_steps
+        ));
+    } else if features.is_none() {
+        launch.say(
+            "the content loss of the second stage compares pixels (SRGAN-MSE), not features of VGG19: those are for \
+             --content-loss vgg54 --vgg FILE",
+        );
     }
     let networks = gan
         .as_ref()

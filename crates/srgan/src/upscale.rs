@@ -141,7 +141,7 @@ impl Upscaler {
     /// Upscales a picture of any size. The result's bytes are those nearest to the network's values.
     ///
     /// # Errors
-    /// Never in practice: memory alone can run out.
+    /// [`Kind::Diverged`] when the network's result is not finite.
     pub fn picture(&self, low: &RgbImage) -> Result<RgbImage> {
         let arguments = TileArguments {
             tile: Tile::Auto,
@@ -156,7 +156,7 @@ impl Upscaler {
                 .map(images::to_unit)
                 .collect(),
         );
-        let mut network = |part: &Planes| Ok(self.part(part));
+        let mut network = |part: &Planes| self.part(part);
         let made = self.tiling(arguments)?.run(&planes, &mut network)?;
         Ok(images::from_unit(&made.values, 3, made.height, made.width))
     }
@@ -167,7 +167,7 @@ impl Upscaler {
     }
 
     /// Planes in [-1, 1] to planes in [-1, 1].
-    fn part(&self, part: &Planes) -> Planes {
+    fn part(&self, part: &Planes) -> Result<Planes> {
         let low: Vec<f32> = part
             .values
             .iter()
@@ -177,11 +177,16 @@ impl Upscaler {
         let low = Tensor::<4>::from_data(data, &self.device);
         let made = self.generator.forward(low, Statistics::Running);
         let [_, _, height, width] = made.dims();
-        Planes::new(
-            width,
-            height,
-            weights::values(made.clamp(0.0, 1.0) * 2.0 - 1.0),
-        )
+        let mut values = weights::values(made);
+        // Clamping would hide it.
+        if !values.iter().all(|value| value.is_finite()) {
+            let what = "the network's result is not finite: take other weights";
+            return Err(failure(Kind::Diverged, what));
+        }
+        for value in &mut values {
+            *value = value.clamp(0.0, 1.0) * 2.0 - 1.0;
+        }
+        Ok(Planes::new(width, height, values))
     }
 }
 
@@ -201,7 +206,7 @@ impl Converter for Upscaling<'_> {
     }
 
     fn convert(&mut self, picture: &Planes, emit: &mut Emit<'_>) -> Result<()> {
-        let mut network = |part: &Planes| Ok(self.upscaler.part(part));
+        let mut network = |part: &Planes| self.upscaler.part(part);
         self.tiling.run_in_strips(picture, &mut network, emit)
     }
 }

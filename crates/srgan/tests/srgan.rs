@@ -249,7 +249,8 @@ fn what_is_measured_is_what_was_written() {
         let name = row["name"].as_str().unwrap();
         let high = picture(&tests.join(name)).to_rgb8();
         let high = image::imageops::crop_imm(&high, 0, 0, 60, 46).to_image();
-        let written = picture(&made.join(name)).to_rgb8();
+        let written = picture(&made.join("made").join(name)).to_rgb8();
+        assert_eq!(picture(&made.join("real").join(name)).to_rgb8(), high);
         let bicubic = srgan::degrade::low_resolution(&high, 2);
         let bicubic = srgan::degrade::resized(&bicubic, 60, 46);
         for (key, of) in [("made", &written), ("bicubic", &bicubic)] {
@@ -266,13 +267,18 @@ fn what_is_measured_is_what_was_written() {
     }
     let mean = found["made"]["psnr_y"].as_f64().unwrap();
     assert!((mean - sum / 3.0).abs() < 1e-9);
+    // Nothing that is there is replaced: it may be what is measured.
+    for taken in [&data, &output] {
+        let again = [&command[..], &["-o", taken]].concat();
+        refuse(BINARY, &again, 2, &["it is not empty"]);
+    }
     let said = contract::call(BINARY, &command).1;
     for part in [
         "PSNR-Y",
         "bicubic",
         "2.png",
         "mean",
-        "3 pictures, x2",
+        "3 pictures of",
         "2 pixels cut off",
     ] {
         assert!(said.contains(part), "{part} is not in {said}");
@@ -377,4 +383,50 @@ fn what_cannot_be_is_refused_in_a_sentence() {
         &["mse_steps = 0"],
     );
     assert!(!trained.place("srgan/never").exists());
+
+    // Weights that are no use, and pairs that would be parted.
+    let step = newest_of(&trained.run().join("checkpoints/srgan"));
+    let mut file = gan_core::weights::read(&step.join("generator.safetensors")).unwrap();
+    let first = file.tensors.get_mut("block1.0.weight").unwrap();
+    first.values.iter_mut().for_each(|value| *value = 3e38);
+    let place = trained.place("loud.safetensors");
+    gan_core::weights::write(&place, &file.tensors, &file.metadata).unwrap();
+    let loud = format!("--checkpoint={}", text(&place));
+    trained.refuse("data", "loud", &[&loud], 7, &["not finite"]);
+    refuse(
+        BINARY,
+        &["evaluate", &loud, "--data", &data],
+        7,
+        &["not finite"],
+    );
+    let pairs = trained.place("pairs");
+    for folder in ["gt", "lq"] {
+        save(&pairs.join(folder).join("1.png"), pattern(1, 64, 64));
+    }
+    let (pairs, prepared) = (text(&pairs), text(&trained.place("prepared")));
+    let command = [
+        "data",
+        "prepare",
+        "-i",
+        &pairs,
+        "-o",
+        &prepared,
+        "--min-size=96",
+    ];
+    refuse(BINARY, &command, 2, &["belong together"]);
+    let published = [
+        "train",
+        "--init-from",
+        &text(&step.join("generator.safetensors")),
+    ]
+    .map(str::to_owned);
+    let published: Vec<&str> = published.iter().map(String::as_str).collect();
+    let more = ["--content-loss=mse", "--out", &out, "--name", "never"];
+    let parts = ["blocks 2 instead of 16", "--blocks 2 --width-g 4 --scale 2"];
+    refuse(
+        BINARY,
+        &[&published[..], &more, &["--preset=paper", "--data", &data]].concat(),
+        4,
+        &parts,
+    );
 }

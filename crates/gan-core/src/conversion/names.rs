@@ -160,26 +160,31 @@ fn matching(pattern: &str, own: Option<&Path>) -> Result<Vec<PathBuf>> {
         require_literal_separator: true,
         require_literal_leading_dot: true,
     };
-    let matches = glob::glob_with(pattern, options).map_err(|error| {
+    // Not `glob::glob`: it panics at names that are no text.
+    let matcher = glob::Pattern::new(pattern).map_err(|error| {
         failure(
             Kind::Usage,
             format!("-i {pattern}: not a legal pattern: {error}"),
         )
     })?;
+    let (base, depth) = base_of(pattern);
     let mut found = Vec::new();
-    for path in matches {
-        let path =
-            path.map_err(|error| at_path(Kind::Data, "search", error.path(), error.error()))?;
+    walk(&base, depth, &mut |path| {
         let is_picture = Format::of(&path).is_some() || ending(&path) == "gif";
         let is_own = || {
-            let real = path.parent().and_then(|parent| parent.canonicalize().ok());
+            let real = path.parent().map(|parent| match parent {
+                parent if parent.as_os_str().is_empty() => Path::new("."),
+                parent => parent,
+            });
+            let real = real.and_then(|parent| parent.canonicalize().ok());
             real.zip(own)
                 .is_some_and(|(real, own)| real.starts_with(own))
         };
-        if is_picture && path.is_file() && !is_own() {
+        if is_picture && matcher.matches_path_with(&path, options) && path.is_file() && !is_own() {
             found.push(path);
         }
-    }
+    })?;
+    found.sort();
     if found.is_empty() {
         return Err(failure(
             Kind::Data,
@@ -190,6 +195,66 @@ fn matching(pattern: &str, own: Option<&Path>) -> Result<Vec<PathBuf>> {
         ));
     }
     Ok(found)
+}
+
+/// The folder from which a pattern's wildcards begin, and how many folders deep they go.
+fn base_of(pattern: &str) -> (PathBuf, usize) {
+    let is_wild = |part: &std::path::Component<'_>| {
+        part.as_os_str().to_string_lossy().contains(['*', '?', '['])
+    };
+    let parts: Vec<_> = Path::new(pattern).components().collect();
+    let first = parts.iter().position(is_wild).unwrap_or(parts.len());
+    // As the pattern begins, so must the paths.
+    let mut base = PathBuf::from(if pattern.starts_with("./") { "./" } else { "" });
+    base.extend(&parts[..first]);
+    let is_deep = parts[first..].iter().any(|part| part.as_os_str() == "**");
+    (
+        base,
+        if is_deep {
+            usize::MAX
+        } else {
+            parts.len() - first
+        },
+    )
+}
+
+/// Visits the files that lie up to `depth` folders under `folder`, but for hidden ones.
+fn walk(folder: &Path, depth: usize, visit: &mut dyn FnMut(PathBuf)) -> Result<()> {
+    let place = if folder.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        folder
+    };
+    let entries = match std::fs::read_dir(place) {
+        Ok(entries) => entries,
+        // A pattern for what is not there matches nothing.
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(at_path(Kind::Data, "search", place, &error)),
+    };
+    for entry in entries {
+        let entry = entry.map_err(|error| at_path(Kind::Data, "search", place, &error))?;
+        let name = entry.file_name();
+        if name.to_string_lossy().starts_with('.') {
+            continue;
+        }
+        let path = folder.join(&name);
+        // Links are followed where the depth ends; elsewhere they may lead in a circle.
+        let is_folder = match entry.file_type() {
+            Ok(kind) if kind.is_symlink() => depth != usize::MAX && path.is_dir(),
+            Ok(kind) => kind.is_dir(),
+            Err(_) => false,
+        };
+        if !is_folder {
+            visit(path);
+        } else if depth > 1 {
+            walk(
+                &path,
+                depth.saturating_sub(usize::from(depth != usize::MAX)),
+                visit,
+            )?;
+        }
+    }
+    Ok(())
 }
 
 /// Each picture once; two of them with one result's name are refused.
@@ -433,6 +498,20 @@ mod tests {
         assert!(planned.notes[0].contains(".txt: 1"), "{:?}", planned.notes);
         wanted.suffix = "../x".to_owned();
         assert_eq!(exit_code(&plan(&wanted).unwrap_err()), 2);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_name_that_is_no_text_disturbs_nobody() {
+        use std::os::unix::ffi::OsStrExt;
+        let folder = folder(&["p/a.png", "p/in/b.png"]);
+        let name = std::ffi::OsStr::from_bytes(b"n\xff.png");
+        std::fs::write(folder.path().join("p").join(name), "").unwrap();
+        let planned = |input: &str| planned(folder.path(), &[input], "o").unwrap();
+        assert_eq!(planned("p/*.png"), ["p/a.png -> o/a.png"]);
+        assert_eq!(planned("p/**/*.png").len(), 2);
+        assert_eq!(planned("p/*/*.png"), ["p/in/b.png -> o/b.png"]);
+        assert_eq!(planned("[p]/?.png"), ["p/a.png -> o/a.png"]);
     }
 
     #[cfg(unix)]

@@ -139,15 +139,22 @@ fn divided<T: Copy + Into<f32>, const CHANNELS: usize>(
     (values, alpha)
 }
 
-/// The colour profile of a picture that was read, if it is one for RGB: the result is RGB, so that one for
-/// grey or for inks would be wrong. A profile that cannot be read is none.
+/// Whether a colour profile is for data of this colour space (ICC.1:2022, section 7.2.6).
+fn is_for(profile: &[u8], space: &[u8; 4]) -> bool {
+    profile.get(16..20) == Some(space)
+}
+
+/// The colour profile of a picture that was read, if it is one for RGB or grey; no result is of inks. A profile that
+/// cannot be read is none.
 fn profile(path: &Path) -> Option<Vec<u8>> {
     let (file, _) = regular::open(Kind::Data, "read", path).ok()?;
     let reader = ImageReader::new(BufReader::new(file));
     let reader = reader.with_guessed_format().ok()?;
     let profile = reader.into_decoder().ok()?.icc_profile().ok()??;
-    // ICC.1:2022, section 7.2.6: the colour space of the data.
-    (profile.get(16..20) == Some(b"RGB ")).then_some(profile)
+    [b"RGB ", b"GRAY"]
+        .iter()
+        .any(|space| is_for(&profile, space))
+        .then_some(profile)
 }
 
 /// A result that is painted from the top down, in the bytes of its file's pixels.
@@ -278,9 +285,14 @@ impl Canvas {
     /// When the format does not take a picture of that size, or the file cannot be written.
     pub(super) fn encode(&self, file: &mut impl Write) -> ImageResult<()> {
         let profile = self.rest.profile.as_ref();
-        // That of an RGB picture is none for grey.
         let color = self.color();
-        let profile = profile.filter(|_| color.channel_count() >= 3);
+        // That of RGB is none for grey, nor the other way round.
+        let space = if color.channel_count() < 3 {
+            b"GRAY"
+        } else {
+            b"RGB "
+        };
+        let profile = profile.filter(|profile| is_for(profile, space));
         let size = (self.width as u32, self.height as u32);
         let bytes = &self.bytes;
         match self.format {
@@ -347,7 +359,11 @@ mod tests {
         for picture in [&deep, &plain, &glass] {
             for format in [Format::Png, Format::WebP, Format::Bmp] {
                 picture.save(&place).unwrap();
-                let (planes, rest) = read(&place).unwrap();
+                let (planes, mut rest) = read(&place).unwrap();
+                let mut profile = vec![7; 200];
+                let is_plain = picture.color() == image::ColorType::L8;
+                profile[16..20].copy_from_slice(if is_plain { b"GRAY" } else { b"RGB " });
+                rest.profile = Some(profile);
                 let size = [planes.width, planes.height];
                 let mut canvas = Canvas::new(format, size, rest, true).unwrap();
                 // A network may tint: the result is grey all the same.
@@ -372,6 +388,8 @@ mod tests {
                 std::fs::write(&place, file).unwrap();
                 let found = images::read(&place).unwrap();
                 if format == Format::Png {
+                    let kept = super::profile(&place).is_some();
+                    assert_eq!(kept, picture.color() == image::ColorType::L8);
                     assert!(found == *picture, "{:?}", picture.color());
                 } else {
                     assert!(

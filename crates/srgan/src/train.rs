@@ -474,17 +474,6 @@ pub fn train(command: &TrainCommand<Flags>) -> Result<()> {
             gan.init_from(place, launch.out()).with_context(named)?;
         }
     }
-    if !config.adversarial {
-        launch.say(&format!(
-            "the first stage alone, of --mse-steps {}: --steps and --epochs have no effect",
-            config.mse_steps
-        ));
-    } else if features.is_none() {
-        launch.say(
-            "the content loss of the second stage compares pixels (SRGAN-MSE), not features of VGG19: those are for \
-             --content-loss vgg54 --vgg FILE",
-        );
-    }
     let networks = gan
         .as_ref()
         .map_or_else(|| resnet.describe(), Gan::describe);
@@ -496,6 +485,17 @@ pub fn train(command: &TrainCommand<Flags>) -> Result<()> {
     let is_procedural = config.training.data.is_empty();
     let extra = Metadata::from([("value_range".to_owned(), "[0, 1]".to_owned())]);
     let (mut run, plan) = launch.start(&source, is_procedural.then_some(PROCEDURAL), extra)?;
+    if !config.adversarial {
+        run.console().say(&format!(
+            "the first stage alone, of --mse-steps {}: --steps and --epochs have no effect",
+            config.mse_steps
+        ));
+    } else if features.is_none() {
+        run.console().say(
+            "the content loss of the second stage compares pixels (SRGAN-MSE), not features of VGG19: those are for \
+             --content-loss vgg54 --vgg FILE",
+        );
+    }
     run.console().left_out("pictures", source.broken());
     run.console().left_out("test pictures", &examples.broken);
     if examples.pairs.is_empty() {

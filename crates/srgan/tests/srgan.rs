@@ -331,7 +331,7 @@ fn what_cannot_be_is_refused_in_a_sentence() {
         "out",
         &["--tile=20", "--tile-pad=8"],
         2,
-        &["--tile-pad 8"],
+        &["8 pixels (--tile-pad)"],
     );
     let missing = checkpoint("nothing.pth");
     trained.refuse("in", "out", &[&missing], 4, &["nothing.pth does not exist"]);

@@ -122,17 +122,6 @@ impl Upscaler {
         }
     }
 
-    /// A generator that was not read from a file.
-    pub fn with(generator: Generator, shape: Shape, device: &Device) -> Self {
-        Self {
-            generator,
-            shape,
-            device: device.clone(),
-            memory: MEMORY,
-            path: PathBuf::new(),
-        }
-    }
-
     /// What the generator is made of.
     pub fn shape(&self) -> &Shape {
         &self.shape

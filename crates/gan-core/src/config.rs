@@ -146,6 +146,11 @@ pub trait Configuration: Serialize + DeserializeOwned + Default + Clone {
     /// The shared keys.
     fn training(&self) -> &Training;
 
+    /// Further keys that may differ between a run and its resumption: lengths of stages that nothing follows.
+    fn lengths(&self) -> &'static [&'static str] {
+        &[]
+    }
+
     /// Whether learning rates depend on the length of the run, so that a longer one has others at the same step.
     fn decays(&self) -> bool {
         false
@@ -391,7 +396,8 @@ pub fn from_identity<C: Configuration>(origin: &str, text: &str) -> Result<C> {
         .map_err(|error| failure(Kind::Checkpoint, format!("its configuration: {error:#}")))
 }
 
-/// Refuses to resume when a key other than `steps`, `epochs`, `data`, `vgg`, `device` or `workers` differs.
+/// Refuses to resume when a key other than `steps`, `epochs`, `data`, `vgg`, `device`, `workers` or one of
+/// [`Configuration::lengths`] differs.
 ///
 /// # Errors
 /// A [`Kind::Usage`] failure that names every differing key with both values.
@@ -401,17 +407,23 @@ pub fn check_resumable<C: Configuration>(saved: &C, asked: &C) -> Result<()> {
     let mut differing = Vec::new();
     for (key, old) in &saved_table {
         let new = &asked_table[key];
-        if old != new && !RESUMABLE.contains(&key.as_str()) {
+        let mut free = RESUMABLE.iter().chain(saved.lengths());
+        if old != new && !free.any(|free| free == key) {
             differing.push(format!("{key} is {old} in the run, {new} was asked for"));
         }
     }
     if differing.is_empty() {
         return Ok(());
     }
+    let lengths: String = saved
+        .lengths()
+        .iter()
+        .map(|key| format!(", --{}", key.replace('_', "-")))
+        .collect();
     Err(failure(
         Kind::Usage,
         format!(
-            "cannot resume with another configuration: {}. Only --steps and --epochs may be raised; \
+            "cannot resume with another configuration: {}. Only --steps and --epochs{lengths} may be raised; \
              start a new run with --init-from to change the rest",
             differing.join("; ")
         ),

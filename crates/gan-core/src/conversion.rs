@@ -6,7 +6,8 @@
 //! written, and a result takes its name only when it is whole.
 //!
 //! Kept are 16 bits a channel (PNG), the alpha channel, enlarged as the picture is (not JPEG: on white), and an
-//! RGB colour profile (not BMP). EXIF orientation is applied. Grey becomes RGB, unless the converter
+//! RGB colour profile (not BMP). EXIF orientation is applied. What a file cannot keep is said, and that of an
+//! animation the first frame is taken. Grey becomes RGB, unless the converter
 //! keeps it. A network sees the colours
 //! that a file has beneath its alpha, as the result is shown under the same alpha again; where nothing shows
 //! of them they mean nothing, and it sees white.
@@ -381,7 +382,7 @@ fn convert_one<'a>(
 fn write_all<'a>(results: Receiver<(&'a Job, Made<'a>)>, failures: &Failures<'_>) -> Result<usize> {
     let mut written = 0;
     for (job, made) in results {
-        if let Some(lost) = made.canvas.loss() {
+        for lost in made.canvas.losses() {
             let line = format!("{}: {lost}", job.source.display());
             failures.console.warn(&line);
         }

@@ -57,7 +57,7 @@ pub fn between(prior: Prior, from: &[f32], to: &[f32], share: f32) -> Vec<f32> {
     let cosine = (dot / (length(from) * length(to)).max(1e-12)).clamp(-1.0, 1.0);
     let angle = cosine.acos();
     let share = f64::from(share);
-    let (weight_from, weight_to) = if prior == Prior::Uniform || angle.sin() < 1e-4 {
+    let (weight_from, weight_to) = if prior != Prior::Normal || angle.sin() < 1e-4 {
         (1.0 - share, share)
     } else {
         (

@@ -177,6 +177,8 @@ pub enum Prior {
     Normal,
     /// U(-sqrt 3, sqrt 3) in every coordinate: variance 1 (Goodfellow et al. 2014, released code).
     Uniform,
+    /// U(0, 1) in every coordinate (Wu et al. 2016, section 3.1).
+    Unit,
 }
 
 impl Prior {
@@ -188,6 +190,7 @@ impl Prior {
                 let limit = 3f32.sqrt();
                 stream.uniform(count, -limit, limit)
             }
+            Self::Unit => stream.uniform(count, 0.0, 1.0),
         }
     }
 

@@ -93,7 +93,10 @@ pub trait Source: Sync {
 
 /// What a step reports: named values, read from the device only when a log line needs them.
 #[derive(Debug, Default)]
-pub struct Scalars(Vec<(&'static str, Value)>);
+pub struct Scalars {
+    values: Vec<(&'static str, Value)>,
+    warnings: Vec<String>,
+}
 
 #[derive(Debug)]
 #[expect(clippy::large_enum_variant, reason = "a handful live at a time")]
@@ -105,18 +108,23 @@ enum Value {
 impl Scalars {
     /// Adds a value that is still on its device, `[1]`; it is cut off from its graph.
     pub fn add(&mut self, name: &'static str, value: Tensor<1>) {
-        self.0.push((name, Value::Device(value.inner())));
+        self.values.push((name, Value::Device(value.inner())));
     }
 
     /// Adds a value that is known on the host.
     pub fn put(&mut self, name: &'static str, value: f64) {
-        self.0.push((name, Value::Host(value)));
+        self.values.push((name, Value::Host(value)));
+    }
+
+    /// Adds what a person who watches the training must hear; told with [`Stage::preview`]'s.
+    pub fn warn(&mut self, line: impl Into<String>) {
+        self.warnings.push(line.into());
     }
 
     /// Reads every value, in order, in one transfer.
     pub fn read(self) -> Vec<(&'static str, f64)> {
         let on_device: Vec<Tensor<1>> = self
-            .0
+            .values
             .iter()
             .filter_map(|(_, value)| match value {
                 Value::Device(tensor) => Some(tensor.clone()),
@@ -130,7 +138,7 @@ impl Scalars {
             all.iter::<f32>().map(f64::from).collect()
         }
         .into_iter();
-        self.0
+        self.values
             .into_iter()
             .map(|(name, value)| match value {
                 Value::Device(_) => (name, read.next().unwrap_or(f64::NAN)),
@@ -510,6 +518,9 @@ fn announce<S: Stage>(stage: &mut S, plan: &Plan, run: &Run) -> Result<()> {
 
 fn preview<S: Stage>(stage: &S, at: &At, done: u64, run: &mut Run) -> Result<()> {
     let (panels, scalars) = stage.preview(at)?;
+    for line in &scalars.warnings {
+        run.console().warn(&format!("step {done}: {line}"));
+    }
     for panel in panels {
         run.picture(panel.name, Some(done), &panel.picture)?;
     }

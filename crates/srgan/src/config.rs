@@ -102,6 +102,15 @@ impl Configuration for Config {
         &self.training
     }
 
+    fn lengths(&self) -> &'static [&'static str] {
+        // With the other stage, it begins where this one ends.
+        if self.adversarial {
+            &[]
+        } else {
+            &["mse_steps"]
+        }
+    }
+
     fn validate(&self) -> Result<()> {
         if ![2, 4, 8].contains(&self.scale) {
             return Err(illegal("scale", self.scale, "2, 4 or 8"));

@@ -78,7 +78,10 @@ impl Found {
             .iter()
             .map(|at| at.display().to_string())
             .collect();
-        folders.join(" and ")
+        match folders.as_slice() {
+            [high, low] if high == low => format!("{high} (..._HR and ..._LR)"),
+            _ => folders.join(" and "),
+        }
     }
 
     /// Refuses a dataset of which too much has no partner.
@@ -113,7 +116,8 @@ impl Found {
 ///   are as good. In the folder of low resolution there may be one for each scale, `X4`, and names may end in the scale,
 ///   `0001x4.png`,
 /// - DIV2K's `DIV2K_train_LR_bicubic/X4` beside `DIV2K_train_HR`,
-/// - for training, also the folder itself: pictures at any depth, or `gt` and `lq`.
+/// - for training, also the folder itself: pictures at any depth, or `gt` and `lq`,
+/// - pairs side by side, as Set5, Set14 and others are passed on: `img_001_SRF_4_HR.png` and `img_001_SRF_4_LR.png`.
 ///
 /// Of low-resolution pictures in several scales, the first of `scales` is taken. `None` where the folder has no such
 /// part.
@@ -139,7 +143,7 @@ pub fn find(folder: &Path, part: &str, scales: &[u32]) -> Result<Option<Found>> 
         }
         let together = folder.join(name);
         if together.is_dir() {
-            return plain(&together).map(Some);
+            return plain(&together, scales).map(Some);
         }
     }
     let high = folder.join(format!("DIV2K_{div2k}_HR"));
@@ -152,7 +156,7 @@ pub fn find(folder: &Path, part: &str, scales: &[u32]) -> Result<Option<Found>> 
         let low = places.find_map(|low| of_scale(&inner(low), scales));
         return match low {
             Some(low) => two_folders(&inner(high), &low, scales),
-            None => plain(&high),
+            None => plain(&high, scales),
         }
         .map(Some);
     }
@@ -177,7 +181,7 @@ pub fn find(folder: &Path, part: &str, scales: &[u32]) -> Result<Option<Found>> 
             return Ok(Some(found));
         }
     }
-    plain(folder).map(Some)
+    plain(folder, scales).map(Some)
 }
 
 /// What lies in two folders of a layout: pairs, or pictures of high resolution where those of low resolution are not
@@ -185,10 +189,10 @@ pub fn find(folder: &Path, part: &str, scales: &[u32]) -> Result<Option<Found>> 
 fn pairs(high: &Path, low: &Path, scales: &[u32]) -> Result<Option<Found>> {
     match (high.is_dir(), low.is_dir()) {
         (false, false) => Ok(None),
-        (true, false) => plain(high).map(Some),
+        (true, false) => plain(high, scales).map(Some),
         (true, true) => match of_scale(low, scales) {
             Some(low) => two_folders(high, &low, scales).map(Some),
-            None => plain(high).map(Some),
+            None => plain(high, scales).map(Some),
         },
         (false, true) => Err(failure(
             Kind::Data,
@@ -218,8 +222,11 @@ fn of_scale(low: &Path, scales: &[u32]) -> Option<PathBuf> {
 }
 
 /// Pictures of high resolution.
-fn plain(folder: &Path) -> Result<Found> {
+fn plain(folder: &Path, scales: &[u32]) -> Result<Found> {
     let files = images::list(folder)?;
+    if let Some(found) = side_by_side(folder, &files, scales) {
+        return Ok(found);
+    }
     Ok(Found {
         samples: (0..files.len()).map(|at| vec![files.path(at)]).collect(),
         names: (0..files.len())
@@ -227,6 +234,44 @@ fn plain(folder: &Path) -> Result<Found> {
             .collect(),
         alone: Vec::new(),
         folders: vec![folder.to_owned()],
+    })
+}
+
+/// Pairs whose names end in `_SRF_4_HR` and `_SRF_4_LR`, of the first of the scales that there is; others beside them
+/// are what some method made. `None` where no name is such a one.
+fn side_by_side(folder: &Path, files: &images::Files, scales: &[u32]) -> Option<Found> {
+    let ending_in = |mark: &str| -> BTreeMap<PathBuf, usize> {
+        let names = (0..files.len()).filter_map(|at| {
+            let name = files.name(at).with_extension("");
+            let stem = name.file_name()?.to_str()?.strip_suffix(mark)?.to_owned();
+            Some((name.with_file_name(stem), at))
+        });
+        names.collect()
+    };
+    scales.iter().find_map(|scale| {
+        let [high, mut low] = ["HR", "LR"].map(|side| ending_in(&format!("_SRF_{scale}_{side}")));
+        if high.is_empty() || low.is_empty() {
+            return None;
+        }
+        let mut found = Found {
+            folders: vec![folder.to_owned(); 2],
+            ..Found::default()
+        };
+        for (stem, at) in high {
+            match low.remove(&stem) {
+                Some(partner) => {
+                    found.names.push(files.name(at).to_owned());
+                    found
+                        .samples
+                        .push(vec![files.path(at), files.path(partner)]);
+                }
+                None => found.alone.push(files.path(at)),
+            }
+        }
+        found
+            .alone
+            .extend(low.into_values().map(|at| files.path(at)));
+        Some(found)
     })
 }
 
@@ -879,7 +924,9 @@ fn check(folder: &Path) -> Result<String> {
         text.push_str(&format!("{part}: {} pictures\n", found.samples.len()));
         let mut unusable: Vec<String> = found.why_alone().collect();
         let mut flags = Vec::new();
-        for (number, place) in found.folders.iter().enumerate() {
+        let mut places = found.folders.clone();
+        places.dedup();
+        for (number, place) in places.iter().enumerate() {
             let inspection = folder::inspect(place)?;
             text.push_str(&inspection.text(place));
             if number == 0 {
@@ -1164,6 +1211,35 @@ mod tests {
                 assert_eq!(batch.low[2 * 16], 9.0 / 255.0);
             }
         }
+    }
+
+    #[test]
+    fn pairs_side_by_side_are_told_by_their_names() {
+        let folder = tempfile::tempdir().unwrap();
+        for scale in [2, 4] {
+            for number in 1..4 {
+                let place = |what: &str| {
+                    let name = format!("image_SRF_{scale}/img_{number:03}_SRF_{scale}_{what}.png");
+                    folder.path().join(name)
+                };
+                save(&place("HR"), &places(32, 32));
+                save(&place("bicubic"), &places(32, 32));
+                save(&place("LR"), &places(32 / scale, 32 / scale));
+            }
+        }
+        for scale in [4, 2] {
+            let found = tests(folder.path(), scale).unwrap();
+            assert_eq!((found.len(), found.left_out().len()), (3, 0));
+            let name = format!("image_SRF_{scale}/img_001_SRF_{scale}_HR.png");
+            assert_eq!(found.name(0), Path::new(&name));
+            let (low, high) = found.pair(0).unwrap();
+            assert_eq!(low.width() * scale as u32, high.width());
+            assert_eq!(found.origin(), "low resolution as given");
+        }
+        check(folder.path()).unwrap();
+        std::fs::remove_file(folder.path().join("image_SRF_2/img_001_SRF_2_LR.png")).unwrap();
+        let found = tests(&folder.path().join("image_SRF_2"), 2).unwrap();
+        assert_eq!((found.len(), found.left_out().len()), (2, 1));
     }
 
     #[test]

@@ -25,7 +25,8 @@ pub struct EvaluateCommand {
     /// Pixels that are cut off at each edge first: the scale without it.
     #[arg(long, value_name = "PIXELS")]
     pub crop_border: Option<usize>,
-    /// A new folder: made/ gets the upscaled pictures, real/ what they are compared with. There `eval psnr --channels y
+    /// A new folder: made/ gets the upscaled pictures, bicubic/ those that were only resized, real/ what both are
+    /// compared with. There `eval psnr --channels y
     /// --crop-border SCALE` and `eval ssim --rule pytorch-msssim` with the same flags find the same numbers.
     #[arg(short, long, value_name = "DIR")]
     pub output: Option<PathBuf>,
@@ -107,15 +108,17 @@ pub fn evaluate(command: &EvaluateCommand) -> Result<()> {
         let measured = tests.pair(index).and_then(|(low, high)| {
             let made = upscaler.picture(&low)?;
             let (width, height) = made.dimensions();
+            let bicubic = resized(&low, width, height);
             if let Some(folder) = &command.output {
                 let name = places.png("", tests.name(index));
                 write(&folder.join("made").join(&name), &made)?;
                 write(&folder.join("real").join(&name), &high)?;
+                write(&folder.join("bicubic").join(&name), &bicubic)?;
             }
             Ok(Row {
                 name: tests.name(index).display().to_string(),
                 made: nearness(&made, &high, border)?,
-                bicubic: nearness(&resized(&low, width, height), &high, border)?,
+                bicubic: nearness(&bicubic, &high, border)?,
             })
         });
         match measured {
@@ -135,7 +138,9 @@ pub fn evaluate(command: &EvaluateCommand) -> Result<()> {
     }
     console.finish();
     broken.extend(tests.left_out());
-    console.left_out("pictures", &broken);
+    for line in &broken {
+        console.warn(&format!("left out: {line}"));
+    }
     if rows.is_empty() {
         return Err(failure(
             Kind::Data,
@@ -154,7 +159,7 @@ pub fn evaluate(command: &EvaluateCommand) -> Result<()> {
     Err(failure(
         Kind::Data,
         format!(
-            "{} of {} pictures could not be measured (see the warning above); the means are of the others",
+            "{} of {} pictures could not be measured (see the warnings above); the means are of the others",
             broken.len(),
             rows.len() + broken.len()
         ),

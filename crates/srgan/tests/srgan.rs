@@ -118,6 +118,18 @@ fn without_flags_it_trains_on_drawn_scenes() {
     succeed(BINARY, &[&command[..], &alone].concat());
     let stages = folder.path().join("srgan/alone/checkpoints");
     assert!(stages.join("srresnet/best").is_file() && !stages.join("srgan").exists());
+    // It can be made longer, as nothing follows it; the first of two stages cannot.
+    let longer = |run: &str| {
+        let run = text(&folder.path().join("srgan").join(run));
+        ["train", "--quiet", "--resume", &run, "--mse-steps=9"].map(str::to_owned)
+    };
+    let words = longer("alone");
+    succeed(BINARY, &words.each_ref().map(String::as_str));
+    let last = newest_of(&stages.join("srresnet"));
+    assert!(last.ends_with("step_00000009"), "{}", last.display());
+    let words = longer("001");
+    let words = words.each_ref().map(String::as_str);
+    refuse(BINARY, &words, 2, &["mse_steps is", "9 was asked for"]);
 }
 
 fn picture(path: &Path) -> DynamicImage {

@@ -4,10 +4,14 @@ use super::Planes;
 use crate::failure::{Kind, failure};
 use crate::{images, regular};
 use anyhow::Result;
-use image::codecs::{bmp::BmpEncoder, jpeg::JpegEncoder, png::PngEncoder, webp::WebPEncoder};
+use image::codecs::gif::GifDecoder;
+use image::codecs::png::{PngDecoder, PngEncoder};
+use image::codecs::webp::{WebPDecoder, WebPEncoder};
+use image::codecs::{bmp::BmpEncoder, jpeg::JpegEncoder};
 use image::imageops::{FilterType, resize};
 use image::{
-    ExtendedColorType, ImageBuffer, ImageDecoder, ImageEncoder, ImageReader, ImageResult, Luma,
+    AnimationDecoder, ExtendedColorType, ImageBuffer, ImageDecoder, ImageEncoder, ImageFormat,
+    ImageReader, ImageResult, Luma,
 };
 use std::io::{BufReader, Write};
 use std::path::Path;
@@ -72,20 +76,26 @@ pub(super) struct Rest {
     depth: Depth,
     is_grey: bool,
     profile: Option<Vec<u8>>,
+    is_animated: bool,
 }
 
 impl Rest {
     /// What a file of this format cannot keep of it.
-    pub(super) fn lost_in(&self, format: Format) -> Option<&'static str> {
-        match (format, self.depth) {
-            (Format::Jpeg, _) if self.alpha.is_some() => {
-                Some("JPEG has no alpha channel: it is put on white")
-            }
-            (Format::Jpeg | Format::WebP | Format::Bmp, Depth::Sixteen) => {
-                Some("of its 16 bits a channel 8 are kept; name a .png to keep them all")
-            }
-            _ => None,
+    pub(super) fn lost_in(&self, format: Format) -> Vec<&'static str> {
+        let mut lost = Vec::new();
+        if self.is_animated {
+            lost.push("of its animation the first frame is taken");
         }
+        if format == Format::Jpeg && self.alpha.is_some() {
+            lost.push("JPEG has no alpha channel: it is put on white");
+        }
+        if format != Format::Png && self.depth == Depth::Sixteen {
+            lost.push("of its 16 bits a channel 8 are kept; name a .png to keep them all");
+        }
+        if format == Format::Bmp && self.profile.is_some() {
+            lost.push("BMP keeps no colour profile; name a .png to keep it");
+        }
+        lost
     }
 }
 
@@ -113,6 +123,7 @@ pub(super) fn read(path: &Path) -> Result<(Planes, Rest)> {
         depth,
         is_grey: !color.has_color(),
         profile: profile(path),
+        is_animated: is_animated(path),
     };
     Ok((Planes::new(width as usize, height as usize, values), rest))
 }
@@ -155,6 +166,24 @@ fn profile(path: &Path) -> Option<Vec<u8>> {
         .iter()
         .any(|space| is_for(&profile, space))
         .then_some(profile)
+}
+
+/// Whether a picture that was read moves. What cannot be told stands still.
+fn is_animated(path: &Path) -> bool {
+    let told = || -> Option<bool> {
+        let (file, _) = regular::open(Kind::Data, "read", path).ok()?;
+        let reader = ImageReader::new(BufReader::new(file));
+        let reader = reader.with_guessed_format().ok()?;
+        let format = reader.format()?;
+        let inner = reader.into_inner();
+        Some(match format {
+            ImageFormat::Gif => GifDecoder::new(inner).ok()?.into_frames().nth(1).is_some(),
+            ImageFormat::Png => PngDecoder::new(inner).ok()?.is_apng().ok()?,
+            ImageFormat::WebP => WebPDecoder::new(inner).ok()?.has_animation(),
+            _ => false,
+        })
+    };
+    told().unwrap_or(false)
 }
 
 /// A result that is painted from the top down, in the bytes of its file's pixels.
@@ -212,7 +241,7 @@ impl Canvas {
     }
 
     /// What the file cannot keep of the picture.
-    pub(super) fn loss(&self) -> Option<&'static str> {
+    pub(super) fn losses(&self) -> Vec<&'static str> {
         self.rest.lost_in(self.format)
     }
 
@@ -553,14 +582,37 @@ mod tests {
     }
 
     #[test]
+    fn what_moves_is_told_from_what_does_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = folder.path().join("a.gif");
+        for frames in [1, 2] {
+            let file = std::fs::File::create(&place).unwrap();
+            let mut encoder = image::codecs::gif::GifEncoder::new(file);
+            for shade in 0..frames {
+                let picture =
+                    image::RgbaImage::from_pixel(4, 4, image::Rgba([90 * shade, 0, 0, 255]));
+                encoder.encode_frame(image::Frame::new(picture)).unwrap();
+            }
+            drop(encoder);
+            let (_, rest) = read(&place).unwrap();
+            assert_eq!(rest.is_animated, frames == 2);
+            assert_eq!(rest.lost_in(Format::Png).len(), usize::from(frames == 2));
+        }
+        let place = folder.path().join("a.png");
+        image::RgbImage::new(4, 4).save(&place).unwrap();
+        assert!(!read(&place).unwrap().1.is_animated);
+    }
+
+    #[test]
     fn a_loss_is_told_and_too_large_a_picture_refused() {
         let rest = Rest {
             alpha: None,
             depth: Depth::Sixteen,
             is_grey: false,
             profile: None,
+            is_animated: false,
         };
-        assert!(rest.lost_in(Format::Png).is_none() && rest.lost_in(Format::WebP).is_some());
+        assert!(rest.lost_in(Format::Png).is_empty() && rest.lost_in(Format::WebP).len() == 1);
         let long = Planes::new(16_385, 1, vec![0.0; 3 * 16_385]);
         assert!(encoded(Format::WebP, &long, &rest).is_err());
         assert!(encoded(Format::Png, &long, &rest).is_ok());

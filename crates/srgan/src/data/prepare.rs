@@ -16,7 +16,9 @@
 //! than a tenth of that is refused. The new folder appears when it is whole. A mark of procedural data is kept.
 
 use super::{Found, SCALES, Sample, find, read};
+use crate::config::Config;
 use crate::degrade;
+use crate::discriminator::Shape;
 use anyhow::Result;
 use gan_core::command::save_picture;
 use gan_core::console::Console;
@@ -114,13 +116,20 @@ pub(super) fn prepare(
     if left_out.len() > most {
         return Err(too_many(&left_out));
     }
-    let scale = scale.into_inner();
+    let mut flags = Vec::new();
+    match scale.into_inner() {
+        0 => (),
+        scale => flags.push(format!("--scale {scale}")),
+    }
+    let multiple = Shape::MULTIPLE as u32;
+    let usual = Config::default().crop_size as u32;
+    let is_small = |side: &u32| (multiple..usual).contains(side);
+    if let Some(side) = preparation.sub_images.filter(is_small) {
+        flags.push(format!("--crop-size {}", side / multiple * multiple));
+    }
     let mut prepared = PreparedPairs {
         left_out,
-        suggestion: match scale {
-            0 => String::new(),
-            scale => format!("--scale {scale}"),
-        },
+        suggestion: flags.join(" "),
         ..PreparedPairs::default()
     };
     for (part, count) in PARTS.into_iter().zip(counts) {

@@ -380,8 +380,8 @@ pub fn to_toml<C: Configuration>(config: &C) -> Result<String> {
 /// Never in practice: a configuration is plain values.
 pub fn identity<C: Configuration>(config: &C) -> Result<String> {
     let mut table = toml::Table::try_from(config)?;
-    for key in VOLATILE {
-        table.remove(key);
+    for key in VOLATILE.iter().chain(config.lengths()) {
+        table.remove(*key);
     }
     Ok(toml::to_string(&table)?)
 }

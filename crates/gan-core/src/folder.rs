@@ -2,7 +2,8 @@
 
 use crate::console::Console;
 use crate::failure::{Kind, at_path, exit_code, failure};
-use crate::images::{self, Files};
+use crate::files::Files;
+use crate::images;
 use crate::process::may_be_alive;
 use anyhow::Result;
 use image::{DynamicImage, RgbImage};

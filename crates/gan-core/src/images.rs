@@ -10,13 +10,14 @@
 //! four times as long as wide is cut to its central square first.
 
 use crate::failure::{Kind, at_path, failure};
+use crate::files::{self, Files, Wanted};
 use crate::regular;
 use anyhow::Result;
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, RgbImage};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::io::Cursor;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 /// Largest width and height that is decoded, in pixels.
@@ -29,115 +30,11 @@ const MAX_ALLOCATION: u64 = 512 << 20;
 /// gigabytes.
 const EXTREME_RATIO: u32 = 4;
 
-/// File endings that count as pictures.
-const ENDINGS: [&str; 6] = ["png", "jpg", "jpeg", "webp", "bmp", "gif"];
-
-/// Names of files under one folder, in order, without a separate allocation for each: a million of them
-/// take about as many bytes as their names.
-#[derive(Debug, Clone, Default)]
-pub struct Files {
-    folder: PathBuf,
-    names: String,
-    ends: Vec<usize>,
-    /// The few whose names are not Unicode; they come last.
-    odd: Vec<PathBuf>,
-    left_out: BTreeMap<String, usize>,
-}
-
-impl Files {
-    /// How many.
-    pub fn len(&self) -> usize {
-        self.ends.len() + self.odd.len()
-    }
-
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// The folder that they lie under.
-    pub fn folder(&self) -> &Path {
-        &self.folder
-    }
-
-    /// What lies under the folder and is not among them, and how often: files by their endings, links to
-    /// folders, what is no plain file. Hidden files are not counted.
-    pub fn left_out(&self) -> &BTreeMap<String, usize> {
-        &self.left_out
-    }
-
-    /// File `index`, from the folder on.
-    ///
-    /// # Panics
-    /// If there are fewer files.
-    pub fn name(&self, index: usize) -> &Path {
-        let Some(end) = self.ends.get(index) else {
-            return &self.odd[index - self.ends.len()];
-        };
-        let start = index.checked_sub(1).map_or(0, |before| self.ends[before]);
-        Path::new(&self.names[start..*end])
-    }
-
-    /// File `index`.
-    ///
-    /// # Panics
-    /// As [`Files::name`].
-    pub fn path(&self, index: usize) -> PathBuf {
-        self.folder.join(self.name(index))
-    }
-
-    fn push(&mut self, name: PathBuf) {
-        match name.to_str() {
-            Some(text) => {
-                self.names.push_str(text);
-                self.ends.push(self.names.len());
-            }
-            None => self.odd.push(name),
-        }
-    }
-
-    fn sorted(mut self) -> Self {
-        let mut order: Vec<usize> = (0..self.ends.len()).collect();
-        order.sort_unstable_by_key(|index| self.name(*index));
-        self.odd.sort();
-        let mut sorted = Self {
-            folder: std::mem::take(&mut self.folder),
-            names: String::with_capacity(self.names.len()),
-            ends: Vec::with_capacity(self.ends.len()),
-            odd: std::mem::take(&mut self.odd),
-            left_out: std::mem::take(&mut self.left_out),
-        };
-        for index in order {
-            sorted.push(self.name(index).to_owned());
-        }
-        sorted
-    }
-
-    /// Calls `work` for every file on all cores, and gives the results in order.
-    pub fn map<T: Send>(&self, work: impl Fn(&Path) -> T + Sync) -> Vec<T> {
-        let threads = std::thread::available_parallelism().map_or(1, |count| count.get());
-        let share = self.len().div_ceil(threads).max(1);
-        let work = &work;
-        std::thread::scope(|scope| {
-            let workers: Vec<_> = (0..self.len())
-                .step_by(share)
-                .map(|first| {
-                    let part = first..(first + share).min(self.len());
-                    scope.spawn(move || part.map(|index| work(&self.path(index))).collect())
-                })
-                .collect();
-            workers
-                .into_iter()
-                .flat_map(|worker| -> Vec<T> {
-                    match worker.join() {
-                        Ok(results) => results,
-                        Err(panic) => std::panic::resume_unwind(panic),
-                    }
-                })
-                .collect()
-        })
-    }
-}
+/// The files that count as pictures.
+const PICTURES: Wanted = Wanted {
+    endings: &["png", "jpg", "jpeg", "webp", "bmp", "gif"],
+    what: "pictures",
+};
 
 /// Files that could not be read while training went on: they are passed over, until they are too many.
 #[derive(Debug)]
@@ -209,89 +106,12 @@ impl Broken {
     }
 }
 
-/// Every picture file under `folder`, at any depth, in path order: plain files, and links to such. Hidden
-/// files and folders (and macOS's `__MACOSX`) are passed over; links to folders are not followed.
+/// Every picture file under `folder`, as [`files::list`].
 ///
 /// # Errors
 /// A [`Kind::Data`] failure when the folder cannot be read or holds no picture.
 pub fn list(folder: &Path) -> Result<Files> {
-    let mut found = Files {
-        folder: folder.to_owned(),
-        ..Files::default()
-    };
-    let mut waiting = vec![PathBuf::new()];
-    while let Some(inner) = waiting.pop() {
-        let place = folder.join(&inner);
-        let entries = std::fs::read_dir(&place)
-            .map_err(|error| at_path(Kind::Data, "read the folder", &place, &error))?;
-        for entry in entries {
-            let entry = entry.map_err(|error| at_path(Kind::Data, "read", &place, &error))?;
-            let name = entry.file_name();
-            let text = name.to_string_lossy();
-            if text.starts_with('.') || text == "__MACOSX" {
-                continue;
-            }
-            let path = inner.join(&name);
-            let other = match entry.file_type() {
-                Ok(kind) if kind.is_dir() => {
-                    waiting.push(path);
-                    continue;
-                }
-                Ok(kind) if kind.is_symlink() => match place.join(&name).metadata() {
-                    Ok(metadata) if metadata.is_file() => None,
-                    Ok(metadata) if metadata.is_dir() => Some("links to folders"),
-                    Ok(_) => Some(NO_PLAIN_FILE),
-                    Err(_) => Some("links that lead nowhere"),
-                },
-                Ok(kind) if !kind.is_file() => Some(NO_PLAIN_FILE),
-                _ => None,
-            };
-            match other {
-                Some(other) => *found.left_out.entry(other.to_owned()).or_default() += 1,
-                None if has_picture_ending(&path) => found.push(path),
-                None => *found.left_out.entry(ending_of(&path)).or_default() += 1,
-            }
-        }
-    }
-    if found.is_empty() {
-        let mut others: Vec<_> = found.left_out.iter().collect();
-        others.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
-        let others: Vec<_> = others
-            .iter()
-            .take(5)
-            .map(|(what, count)| format!("{what}: {count}"))
-            .collect();
-        return Err(failure(
-            Kind::Data,
-            format!(
-                "there are no pictures under {}; expected files ending in {} at any depth{}{}",
-                folder.display(),
-                ENDINGS.join(", "),
-                if others.is_empty() { "" } else { ", found " },
-                others.join(", ")
-            ),
-        ));
-    }
-    Ok(found.sorted())
-}
-
-const NO_PLAIN_FILE: &str = "named pipes, sockets and devices";
-
-/// The ending of a file that is no picture to us, for a list.
-fn ending_of(path: &Path) -> String {
-    match path.extension() {
-        Some(ending) => {
-            let short: String = ending.to_string_lossy().chars().take(12).collect();
-            format!("files ending in .{}", short.to_lowercase())
-        }
-        None => "files without an ending".to_owned(),
-    }
-}
-
-fn has_picture_ending(path: &Path) -> bool {
-    path.extension()
-        .and_then(|ending| ending.to_str())
-        .is_some_and(|ending| ENDINGS.contains(&ending.to_ascii_lowercase().as_str()))
+    files::list(folder, &PICTURES)
 }
 
 /// Decodes a picture under limits, upright.

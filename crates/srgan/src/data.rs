@@ -19,6 +19,7 @@ use gan_core::command::{print, save_picture};
 use gan_core::config::illegal;
 use gan_core::dataset::{Datasets, Known, KnownFile};
 use gan_core::failure::{Kind, at_path, failure};
+use gan_core::files::Files;
 use gan_core::folder::{self, Inspection};
 use gan_core::images;
 use gan_core::random::{Orders, Stream};
@@ -239,7 +240,7 @@ fn plain(folder: &Path, scales: &[u32]) -> Result<Found> {
 
 /// Pairs whose names end in `_SRF_4_HR` and `_SRF_4_LR`, of the first of the scales that there is; others beside them
 /// are what some method made. `None` where no name is such a one.
-fn side_by_side(folder: &Path, files: &images::Files, scales: &[u32]) -> Option<Found> {
+fn side_by_side(folder: &Path, files: &Files, scales: &[u32]) -> Option<Found> {
     let ending_in = |mark: &str| -> BTreeMap<PathBuf, usize> {
         let names = (0..files.len()).filter_map(|at| {
             let name = files.name(at).with_extension("");

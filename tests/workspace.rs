@@ -9,15 +9,16 @@ mod tests {
     use std::process::Command;
 
     /// The architectures; a new one is added here and in the workspace's manifest.
-    const ARCHITECTURES: [&str; 5] = ["vanilla", "dcgan", "pix2pix", "cyclegan", "srgan"];
+    const ARCHITECTURES: [&str; 6] = ["vanilla", "dcgan", "pix2pix", "cyclegan", "srgan", "gan3d"];
 
     /// Every other crate.
-    const OTHERS: [&str; 7] = [
+    const OTHERS: [&str; 8] = [
         "bench",
         "convolution",
         "eval",
         "gan-core",
         "metrics",
+        "shapes",
         "translation",
         "workspace-tests",
     ];
@@ -27,8 +28,10 @@ mod tests {
         match name {
             "convolution" => Some(&[]),
             "gan-core" => Some(&["convolution"]),
-            "metrics" | "translation" | "vanilla" | "dcgan" => Some(&["gan-core"]),
-            "eval" | "srgan" => Some(&["gan-core", "metrics"]),
+            "metrics" | "shapes" | "translation" | "vanilla" | "dcgan" => Some(&["gan-core"]),
+            "srgan" => Some(&["gan-core", "metrics"]),
+            "eval" => Some(&["gan-core", "metrics", "shapes"]),
+            "gan3d" => Some(&["gan-core", "shapes"]),
             "cyclegan" => Some(&["gan-core", "translation"]),
             "pix2pix" => Some(&["gan-core", "metrics", "translation"]),
             // They may look at everything.
@@ -86,7 +89,7 @@ mod tests {
 
     #[test]
     fn what_is_shared_names_no_architecture() {
-        let shared = ["gan-core", "metrics", "translation"];
+        let shared = ["gan-core", "metrics", "shapes", "translation"];
         let sources = shared.map(|name| root().join("crates").join(name).join("src"));
         for path in sources
             .iter()
@@ -174,6 +177,7 @@ mod tests {
         check_configs::<pix2pix::Config>();
         check_configs::<cyclegan::Config>();
         check_configs::<srgan::Config>();
+        check_configs::<gan3d::Config>();
     }
 
     #[test]

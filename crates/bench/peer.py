@@ -3,7 +3,7 @@
     python3 peer.py THREADS
 
 Needs torch, numpy, safetensors, and pillow for the folder of pictures. Networks and steps are those of
-reference.py, translation_reference.py and srgan_reference.py in tests/fixtures/.
+reference.py, translation_reference.py, srgan_reference.py and gan3d_reference.py in tests/fixtures/.
 """
 
 import json
@@ -17,6 +17,7 @@ from torch.nn import functional as F
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(pathlib.Path(__file__).parents[2] / "tests" / "fixtures"))
+import gan3d_reference  # noqa: E402
 import reference  # noqa: E402
 import srgan_reference  # noqa: E402
 import translation_reference  # noqa: E402
@@ -38,6 +39,9 @@ def generator(request):
     if request["word"] == "dcgan":
         sizes = (config["image_size"], config["channels"], config["latent_dim"], config["width_g"])
         network = reference.dcgan_generator(*sizes, config["upsample"])
+    elif request["word"] == "gan3d":
+        sizes = (config["latent_dim"], config["resolution"], config["start"], config["width_g"])
+        network = gan3d_reference.generator(*sizes, config["bias"])
     else:
         network = reference.vanilla_generator(
             config["latent_dim"],
@@ -53,6 +57,9 @@ def discriminator(request):
     config = request["config"]
     if request["word"] == "dcgan":
         network = reference.dcgan_discriminator(config["image_size"], config["channels"], config["width_d"])
+    elif request["word"] == "gan3d":
+        sizes = (config["resolution"], config["start"], config["width_d"])
+        network = gan3d_reference.discriminator(*sizes, config["bias"], config["first_norm"])
     else:
         network = reference.VanillaDiscriminator(
             request["outputs"], config["discriminator_hidden"], config["discriminator_activation"]
@@ -120,8 +127,7 @@ def infer(request):
         source = inputs["low"]
     else:
         source = inputs["latent"]
-        if request["word"] == "dcgan":
-            source = source[:, :, None, None]
+        source = spread(source, request["word"])
     for layout in layouts(source.dim()):
         if is_translation:
             name = "generator" if request["word"] == "pix2pix" else "generator_a"
@@ -140,6 +146,11 @@ def infer(request):
     save_file({"output": runs[0]().contiguous()}, request["outputs_to"])
 
 
+def spread(latent, word):
+    """Latent vectors as the first convolution takes them."""
+    return latent[(..., *[None] * {"dcgan": 2, "gan3d": 3}.get(word, 0))]
+
+
 def train(request):
     """One step of both players, as pytorch/examples does it, with the running average of the generator."""
     if request["word"] in TRANSLATIONS:
@@ -150,8 +161,7 @@ def train(request):
         return
     config, inputs = request["config"], load_file(request["inputs"])
     real, latent = inputs["real"], inputs["latent"]
-    if request["word"] == "dcgan":
-        latent = latent[:, :, None, None]
+    latent = spread(latent, request["word"])
     only = request.get("layout")
     for number, layout in enumerate(layouts(real.dim())):
         if only is not None and number != only:
@@ -159,8 +169,10 @@ def train(request):
         players = [converted(build(request), layout) for build in (generator, discriminator)]
         average = converted(generator(request), layout).requires_grad_(False)
         betas = (config["beta1"], config["beta2"])
+        rates = [config.get(key) or config["lr"] for key in ("lr_g", "lr_d")]
         optimizers = [
-            torch.optim.Adam(player.parameters(), lr=config["lr"], betas=betas, fused=True) for player in players
+            torch.optim.Adam(player.parameters(), lr=rate, betas=betas, fused=True)
+            for player, rate in zip(players, rates)
         ]
         step = Step(players, average, optimizers, config, converted(real, layout), converted(latent, layout))
         runs.append(step)
@@ -276,7 +288,7 @@ class Step:
         move_judge.step()
         judge.requires_grad_(False)
         move_make.zero_grad()
-        loss_g = reference.generator_loss(self.config["generator_loss"], judge(fake))
+        loss_g = reference.generator_loss(self.config.get("generator_loss", "non-saturating"), judge(fake))
         loss_g.backward()
         move_make.step()
         judge.requires_grad_(True)

@@ -38,6 +38,12 @@ struct Srgan {
     train: TrainCommand<srgan::config::Flags>,
 }
 
+#[derive(Parser)]
+struct Gan3d {
+    #[command(flatten)]
+    train: TrainCommand<gan3d::config::Flags>,
+}
+
 /// Each architecture adds its own: word, steps, and `train`.
 type Training = fn(&[String]) -> Result<()>;
 const TRAININGS: &[(&str, u32, Training)] = &[
@@ -55,6 +61,9 @@ const TRAININGS: &[(&str, u32, Training)] = &[
     }),
     ("srgan", 60, |words| {
         srgan::train::train(&Srgan::try_parse_from(words)?.train)
+    }),
+    ("gan3d", 30, |words| {
+        gan3d::train::train(&Gan3d::try_parse_from(words)?.train)
     }),
 ];
 

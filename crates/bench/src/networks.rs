@@ -74,6 +74,9 @@ const FIRST_STAGE: &str = "adversarial = false\ncontent_loss = \"mse\"";
 /// Its weights are not everywhere.
 const NO_VGG: &str = "mse_steps = 0\ncontent_loss = \"mse\"";
 
+/// The discriminator moves in each step, on both sides.
+const OPEN_GATE: &str = "gate = 1.0";
+
 /// Each architecture adds its rows here.
 pub(crate) const SUBJECTS: &[Subject] = &[
     subject(
@@ -197,6 +200,29 @@ pub(crate) const SUBJECTS: &[Subject] = &[
         4,
     )
     .with("crop_size = 512"),
+    subject(
+        "gan3d train, paper, 64 voxels, batch 4",
+        "gan3d",
+        Kind::Train,
+        "paper",
+        4,
+    )
+    .with(OPEN_GATE),
+    subject(
+        "gan3d train, 32 voxels, batch 32",
+        "gan3d",
+        Kind::Train,
+        "chairs",
+        32,
+    )
+    .with(OPEN_GATE),
+    subject(
+        "gan3d infer, paper, 64 voxels, batch 4",
+        "gan3d",
+        Kind::Infer,
+        "paper",
+        4,
+    ),
 ];
 
 /// One step or one batch of ours. A training step gives its losses.
@@ -228,6 +254,7 @@ impl Subject {
             "pix2pix" => self.pix2pix(folder),
             "cyclegan" => self.cyclegan(folder),
             "srgan" => self.srgan(folder),
+            "gan3d" => self.gan3d(folder),
             _ => self.upscale(folder),
         }
     }
@@ -314,6 +341,42 @@ impl Subject {
                     Tensor::from_data(TensorData::new(latent.clone(), [batch, width]), &device);
                 let pictures = network.forward(latent, Statistics::Running);
                 Ok(weights::values(pictures))
+            })
+        };
+        Ok(Ready {
+            run,
+            request,
+            folder,
+        })
+    }
+
+    fn gan3d(&self, folder: TempDir) -> Result<Ready> {
+        let config: gan3d::Config = configuration(self)?;
+        let device = Device::flex();
+        let mut gan = gan3d::train::Gan::new(&config, &device);
+        let files = weights_of(&mut gan)?;
+        let (batch, width, side) = (self.batch, config.latent_dim, config.resolution);
+        let seed = config.training.seed;
+        let mut stream = Stream::new(seed, "latent", 0);
+        let latent = config.prior().draw(&mut stream, batch * width);
+        let count = batch * config.voxels();
+        let real = Stream::new(0, "real", 0).uniform(count, 0.0, 1.0);
+        let real: Vec<f32> = real.into_iter().map(|value| value.round()).collect();
+        let inputs: [Input<'_>; 2] = [
+            ("latent", &[batch, width], &latent),
+            ("real", &[batch, 1, side, side, side], &real),
+        ];
+        let request = self.request(&folder, &config, &files, &inputs, PLAYERS)?;
+        let run: Run = if self.kind == Kind::Train {
+            training(gan, real, seed, PLAYERS)
+        } else {
+            let network = gan3d::generator::Generator::new(&config, &device);
+            let network = weights::apply(network, &files["generator"])?;
+            Box::new(move || {
+                let latent = TensorData::new(latent.clone(), [batch, width]);
+                let volumes =
+                    network.forward(Tensor::from_data(latent, &device), Statistics::Running);
+                Ok(weights::values(volumes))
             })
         };
         Ok(Ready {

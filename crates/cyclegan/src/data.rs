@@ -363,6 +363,7 @@ pub const DATASETS: Datasets = Datasets {
     check: Some(check),
     pairs: None,
     resolutions: None,
+    shapes: None,
 };
 
 /// Side of the stand-in's files in pixels, that of monet2photo.

@@ -231,6 +231,7 @@ pub const DATASETS: Datasets = Datasets {
     check: None,
     pairs: None,
     resolutions: None,
+    shapes: None,
 };
 
 fn write_procedural(folder: &Path, count: usize) -> Result<()> {

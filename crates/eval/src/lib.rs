@@ -10,3 +10,4 @@ pub mod scores;
 pub mod session;
 pub mod sides;
 pub mod table;
+pub mod voxels;

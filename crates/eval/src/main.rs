@@ -1,7 +1,7 @@
 //! The `eval` binary: how good generated pictures are, measured as the reference tools measure it.
 
 use eval::paired::{self, Measure};
-use eval::{compare, fid, pixels, scores};
+use eval::{compare, fid, pixels, scores, voxels};
 use gan_core::command::{self, EXIT_CODES};
 use gan_core::published::WeightsCommand;
 use std::process::ExitCode;
@@ -32,6 +32,8 @@ enum Eval {
     Divergence(pixels::DivergenceCommand),
     /// The nearest training picture of each sample, and a memorisation score.
     Nn(pixels::NearestCommand),
+    /// Coverage, minimum matching distance and 1-NN accuracy of generated shapes.
+    Voxels(voxels::VoxelsCommand),
     /// Every measure of several sides in one pass, as a table and a page.
     Compare(compare::CompareCommand),
     /// Save, merge or show statistics (.npz).
@@ -57,6 +59,7 @@ fn main() -> ExitCode {
         Eval::Parzen(command) => command.run(),
         Eval::Divergence(command) => command.run(),
         Eval::Nn(command) => command.run(),
+        Eval::Voxels(command) => command.run(),
         Eval::Compare(command) => command.run(),
         Eval::Stats(command) => command.run(),
         Eval::Weights(command) => command.run(),

@@ -61,6 +61,35 @@ pub struct Datasets {
     pub pairs: Option<fn(&PairPreparation, &mut Console) -> Result<PreparedPairs>>,
     /// `data prepare --sub-images` and `--low-resolution`; only where samples have two resolutions.
     pub resolutions: Option<fn(&ResolutionPreparation, &mut Console) -> Result<PreparedPairs>>,
+    /// `data prepare` where samples are shapes and not pictures.
+    pub shapes: Option<fn(&ShapePreparation, &mut Console) -> Result<PreparedPairs>>,
+}
+
+/// Which axis of meshes points up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub enum Up {
+    /// The third, as in ModelNet.
+    #[default]
+    Z,
+    /// The second, as in ShapeNetCore.
+    Y,
+}
+
+/// `data prepare`, for the architecture whose samples are shapes.
+#[derive(Debug, Clone)]
+pub struct ShapePreparation {
+    /// The folder, file or archive of shapes.
+    pub input: PathBuf,
+    /// The new folder.
+    pub output: PathBuf,
+    /// Voxels along each side.
+    pub size: u32,
+    /// Orientations of each shape, equal turns apart.
+    pub turns: u32,
+    /// Which axis of meshes points up.
+    pub up: Up,
+    /// The share of shapes that goes to `train`, as [`Preparation::split`]; without it, parts stay.
+    pub split: Option<f64>,
 }
 
 /// What `data prepare --pairs` makes.
@@ -164,7 +193,7 @@ pub enum DataCommand {
 /// `data prepare`.
 #[derive(Debug, Clone, clap::Args)]
 pub struct PrepareCommand {
-    /// The folder of pictures, at any depth; with --pairs, of pairs or photographs.
+    /// The folder of pictures, at any depth; with --pairs, of pairs or photographs; of shapes also a file or an archive.
     #[arg(
         short,
         long,
@@ -175,7 +204,7 @@ pub struct PrepareCommand {
     /// The new folder.
     #[arg(short, long, value_name = "DIR")]
     output: PathBuf,
-    /// Side of the square pictures in pixels; without it, sizes stay.
+    /// Side of the square pictures in pixels; without it, sizes stay. Of shapes, in voxels: 64 without it.
     #[arg(long)]
     size: Option<u32>,
     /// What is cut out first: center (the largest square), or left,top,width,height in pixels.
@@ -203,9 +232,16 @@ pub struct PrepareCommand {
     /// Give each picture a partner this many times smaller, by a bicubic filter: 2, 4 or 8 (architectures that upscale).
     #[arg(long, value_name = "SCALE", conflicts_with_all = ["size", "crop", "min_size", "dedupe", "pairs"])]
     low_resolution: Option<u32>,
+    /// Turn each shape about its vertical axis, and keep this many orientations of it (architectures that learn from
+    /// shapes).
+    #[arg(long, value_name = "COUNT", conflicts_with_all = ["crop", "min_size", "dedupe", "pairs"])]
+    turns: Option<u32>,
+    /// Which axis of meshes points up (architectures that learn from shapes).
+    #[arg(long, value_name = "AXIS", conflicts_with_all = ["crop", "min_size", "dedupe", "pairs"])]
+    up: Option<Up>,
     /// Write the procedural stand-in in the layout of the real data instead.
     #[arg(long, conflicts_with_all = ["input", "size", "crop", "min_size", "dedupe", "split", "pairs",
-        "sub_images", "low_resolution"])]
+        "sub_images", "low_resolution", "turns", "up"])]
     procedural: bool,
     /// Samples of the stand-in.
     #[arg(long, requires = "procedural")]
@@ -511,6 +547,18 @@ impl PrepareCommand {
                 "--split must be between 0 and 1, 0.9 for instance",
             ));
         }
+        if let Some(prepare) = datasets.shapes {
+            return self.run_shapes(prepare, datasets, console);
+        }
+        if self.turns.is_some() || self.up.is_some() {
+            return Err(failure(
+                Kind::Usage,
+                format!(
+                    "--turns and --up are for architectures that learn from shapes; {} does not",
+                    datasets.word
+                ),
+            ));
+        }
         if let Some(pairs) = self.pairs {
             return self.run_pairs(pairs, datasets, console);
         }
@@ -578,6 +626,43 @@ fn are_paired(folder: &Path) -> Result<bool> {
 }
 
 impl PrepareCommand {
+    fn run_shapes(
+        &self,
+        prepare: fn(&ShapePreparation, &mut Console) -> Result<PreparedPairs>,
+        datasets: &Datasets,
+        mut console: Console,
+    ) -> Result<()> {
+        let usage = |what: &str| Err(failure(Kind::Usage, what));
+        let is_for_pictures = self.crop.is_some()
+            || self.min_size > 0
+            || self.dedupe
+            || self.pairs.is_some()
+            || self.sub_images.is_some()
+            || self.low_resolution.is_some();
+        if is_for_pictures {
+            return usage("only --size, --turns, --up and --split are for shapes");
+        }
+        let size = self.size.unwrap_or(64);
+        if ![16, 32, 64, 128].contains(&size) {
+            return usage("--size must be 16, 32, 64 or 128 voxels");
+        }
+        let turns = self.turns.unwrap_or(1);
+        if !(1..=360).contains(&turns) {
+            return usage("--turns must be 1 to 360");
+        }
+        let preparation = ShapePreparation {
+            input: self.input.clone().unwrap_or_else(|| PathBuf::from(".")),
+            output: self.output.clone(),
+            size,
+            turns,
+            up: self.up.unwrap_or_default(),
+            split: self.split,
+        };
+        let prepared = prepare(&preparation, &mut console)?;
+        self.tell("shapes", &prepared, datasets, &console);
+        Ok(())
+    }
+
     fn run_pairs(&self, pairs: Pairs, datasets: &Datasets, mut console: Console) -> Result<()> {
         let Some(prepare) = datasets.pairs else {
             return Err(failure(
@@ -716,6 +801,7 @@ mod tests {
         check: None,
         pairs: None,
         resolutions: None,
+        shapes: None,
     };
 
     #[test]

@@ -11,7 +11,7 @@ use std::path::Path;
 ///
 /// # Errors
 /// A failure of `kind` that names the path when it is missing, or something else than a plain file.
-pub(crate) fn open(kind: Kind, action: &str, path: &Path) -> Result<(File, Metadata)> {
+pub fn open(kind: Kind, action: &str, path: &Path) -> Result<(File, Metadata)> {
     let problem = |error: std::io::Error| at_path(kind, action, path, &error);
     // Before it is opened: opening a named pipe waits for somebody who writes into it.
     check(kind, path, &std::fs::metadata(path).map_err(problem)?)?;
@@ -25,7 +25,7 @@ pub(crate) fn open(kind: Kind, action: &str, path: &Path) -> Result<(File, Metad
 ///
 /// # Errors
 /// As [`open`], and a failure of `kind` when it has more than `most` bytes.
-pub(crate) fn read(kind: Kind, path: &Path, most: u64) -> Result<Vec<u8>> {
+pub fn read(kind: Kind, path: &Path, most: u64) -> Result<Vec<u8>> {
     let (file, metadata) = open(kind, "read", path)?;
     let mut bytes = Vec::new();
     if metadata.len() <= most {

@@ -23,5 +23,6 @@ pub mod resize;
 mod rows;
 #[cfg(test)]
 mod samples;
+pub mod sets;
 pub mod source;
 pub mod statistics;

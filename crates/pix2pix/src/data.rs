@@ -451,6 +451,7 @@ pub const DATASETS: Datasets = Datasets {
     check: Some(check),
     pairs: Some(pairs::prepare),
     resolutions: None,
+    shapes: None,
 };
 
 /// Side of the stand-in's files in pixels, that of the real facades.

@@ -896,6 +896,7 @@ pub const DATASETS: Datasets = Datasets {
     check: Some(check),
     pairs: None,
     resolutions: Some(prepare::prepare),
+    shapes: None,
 };
 
 /// Writes scenes, an eleventh of them for testing.

@@ -149,6 +149,7 @@ pub const DATASETS: Datasets = Datasets {
     check: None,
     pairs: None,
     resolutions: None,
+    shapes: None,
 };
 
 /// Where batches come from.

@@ -242,7 +242,7 @@ fn shapes_become_a_run_and_a_checkpoint_is_all_you_need() {
         for ending in ["npy", "binvox", "mat"] {
             let path = place(&format!("made/seed_{seed:06}.{ending}"));
             let read = shapes::files::read(&path, &reading).unwrap();
-            assert_eq!(read, [kept.clone()], "{}", path.display());
+            assert_eq!(read, std::slice::from_ref(&kept), "{}", path.display());
         }
         for ending in ["obj", "ply", "stl"] {
             let path = place(&format!("made/seed_{seed:06}.{ending}"));

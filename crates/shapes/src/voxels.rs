@@ -14,8 +14,7 @@ pub enum Axis {
     Z,
 }
 
-/// Voxels, each full or empty. z is up, as in 3D-ShapeNets. A bit each, index (x * size[1] + y) * size[2] +
-/// z.
+/// Voxels, each full or empty. z is up, as in 3D-ShapeNets. A bit each, index `(x * size[1] + y) * size[2] + z`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Voxels {
     size: [usize; 3],

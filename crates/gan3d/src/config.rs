@@ -28,7 +28,7 @@ gan_core::configuration! {
     /// Channels of the discriminator's first layer; each later one has twice as many.
     width_d: usize = 64;
     /// Batch normalisation after the discriminator's first layer, as in the paper. Without it the discriminator sees how
-    /// full a whole batch is, and the generator cannot end with empty volumes.
+    /// full a whole batch is.
     #[arg(num_args = 0..=1, default_missing_value = "true", require_equals = true)]
     first_norm: bool = true;
     /// Biases in the convolutions. The authors keep theirs at zero.

@@ -495,3 +495,80 @@ fn a_comparison_is_one_page_with_every_number() {
         "the page needs no server"
     );
 }
+
+#[test]
+fn shapes_are_compared_with_a_part_that_is_kept_out() {
+    use gan_core::contract::{fail, succeed};
+    use shapes::voxels::Voxels;
+    const BINARY: &str = env!("CARGO_BIN_EXE_eval");
+    let folder = tempfile::tempdir().unwrap();
+    let write = |place: &str, count: usize, from: usize| {
+        let place = folder.path().join(place);
+        std::fs::create_dir_all(&place).unwrap();
+        for number in 0..count {
+            let low = from + number;
+            let shape = Voxels::from_fn([16; 3], |at| {
+                at.iter().all(|at| (low..low + 3).contains(at))
+            });
+            shapes::volumetric::write(&shape, &place.join(format!("{number}.mat"))).unwrap();
+        }
+    };
+    write("real/chair/train", 6, 1);
+    write("real/chair/test", 6, 5);
+    write("same", 6, 5);
+    write("one", 6, 5);
+    for number in 1..6 {
+        let place = |number: usize| folder.path().join(format!("one/{number}.mat"));
+        std::fs::copy(place(0), place(number)).unwrap();
+    }
+    let text = |place: &str| folder.path().join(place).display().to_string();
+    let (real, same, one) = (text("real"), text("same"), text("one"));
+    let measured = |fake: &str| -> serde_json::Value {
+        let said = succeed(
+            BINARY,
+            &["voxels", "--real", &real, "--fake", fake, "--json"],
+        );
+        let line = said.lines().find(|line| line.starts_with('{')).unwrap();
+        serde_json::from_str(line).unwrap()
+    };
+    let found = measured(&same);
+    assert_eq!(
+        (&found["shapes"], &found["resolution"]),
+        (&6.into(), &16.into())
+    );
+    for distance in ["iou", "chamfer"] {
+        assert_eq!(found["generated"][distance]["coverage"], 1.0);
+        assert_eq!(
+            found["generated"][distance]["minimum_matching_distance"],
+            0.0
+        );
+        assert!(found["training"][distance]["coverage"].as_f64().unwrap() < 1.0);
+    }
+    // One shape for all: a sixth is found, and nothing differs.
+    let found = measured(&one);
+    assert_eq!(found["generated"]["iou"]["coverage"], 1.0 / 6.0);
+    assert_eq!(found["generated"]["iou"]["mean_pairwise_distance"], 0.0);
+    let said = succeed(
+        BINARY,
+        &["voxels", "--real", &real, "--fake", &same, "--num", "4"],
+    );
+    assert!(
+        said.contains("coverage, Chamfer") && said.contains("4 shapes of each set"),
+        "{said}"
+    );
+    std::fs::create_dir(folder.path().join("empty")).unwrap();
+    let said = fail(
+        BINARY,
+        &["voxels", "--real", &real, "--fake", &text("empty")],
+        3,
+    );
+    assert!(said.contains("there are no shapes under"), "{said}");
+    let said = fail(
+        BINARY,
+        &[
+            "voxels", "--real", &real, "--fake", &same, "--class", "sofa",
+        ],
+        3,
+    );
+    assert!(said.contains("has no class sofa"), "{said}");
+}

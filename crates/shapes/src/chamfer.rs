@@ -1,9 +1,9 @@
 //! How far apart the surfaces of two shapes are: the Chamfer distance, on points of equal weight.
 //!
 //! The points of a shape are the middles of its surface voxels: full ones with an empty voxel, or the outside of the
-//! grid, beyond one of their six faces. An exact distance transform of the grid (Felzenszwalb and Huttenlocher, "Distance
-//! Transforms of Sampled Functions", Theory of Computing 8, 2012) answers for every voxel how far the nearest point of a
-//! shape is; a comparison of two shapes is then one look-up for each point.
+//! grid, beyond one of their six faces. An exact distance transform of the grid (Felzenszwalb and Huttenlocher,
+//! "Distance Transforms of Sampled Functions", Theory of Computing 8, 2012) answers for every voxel how far the nearest
+//! point of a shape is; a comparison of two shapes is then one look-up for each point.
 
 use crate::voxels::Voxels;
 
@@ -59,8 +59,8 @@ impl SurfacePoints {
 /// The distance from every voxel of a grid to the nearest surface voxel of a shape, between middles, in units of the
 /// grid's longest side.
 ///
-/// For a shape without voxels it is everywhere the diagonal of the grid, which no distance can exceed, so that a network
-/// that makes nothing gets a bad number and not an infinite one.
+/// For a shape without voxels it is everywhere the diagonal of the grid, which no distance can exceed, so that a
+/// network that makes nothing gets a bad number and not an infinite one.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DistanceField {
     size: [usize; 3],
@@ -153,8 +153,9 @@ impl Compared {
         Self { points, field }
     }
 
-    /// The symmetric Chamfer distance: the mean of the Euclidean distances (not squared) from each point of one shape to
-    /// the nearest of the other, taken both ways, and of the two means the mean. In units of the grid's longest side.
+    /// The symmetric Chamfer distance: the mean of the Euclidean distances (not squared) from each point of one shape
+    /// to the nearest of the other, taken both ways, and of the two means the mean. In units of the grid's longest
+    /// side.
     ///
     /// Two empty shapes are at 0; an empty one and another are apart by the diagonal of the grid.
     ///

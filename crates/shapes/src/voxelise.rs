@@ -1,8 +1,8 @@
 //! Triangle meshes to voxels: what each triangle touches, by an exact test of triangles and boxes (Akenine-Moeller,
 //! "Fast 3D Triangle-Box Overlap Testing", 2001), and what no path from outside reaches.
 //!
-//! Made for meshes as people draw them (ModelNet's `.off` files): windings do not count, faces may lie inside, be flat or
-//! double, and the surface may have holes; only a hole that is wider than a voxel lets the inside run out.
+//! Made for meshes as people draw them (ModelNet's `.off` files): windings do not count, faces may lie inside, be flat
+//! or double, and the surface may have holes; only a hole that is wider than a voxel lets the inside run out.
 
 use crate::mesh::Mesh;
 use crate::voxels::Voxels;
@@ -29,13 +29,13 @@ const ROUNDING: f64 = 1e-9;
 
 /// The voxels of `mesh` in a cube of `side` voxels.
 ///
-/// The mesh is scaled alike in all directions and centred, so that the longest side of its bounding box takes
-/// `side - 2 * margin` voxels. The volumetric files of 3D-ShapeNets are like this with `side` 30 and `margin` 3. Vertices
-/// without a triangle do not count.
+/// The mesh is scaled alike in all directions and centred, so that the longest side of its bounding box fills the cube
+/// but for `margin` voxels at both ends. The volumetric files of 3D-ShapeNets are like this, with a `side` of 30 and a
+/// `margin` of 3. Vertices without a triangle do not count.
 ///
 /// # Errors
-/// [`Kind::Usage`] if `side` is 0, above [`Voxels::MOST_SIDE`] or has no room between the margins; [`Kind::Data`] if the
-/// mesh has no triangle, a triangle names a vertex that is not there, a coordinate is not finite, or the mesh is a
+/// [`Kind::Usage`] if `side` is 0, above [`Voxels::MOST_SIDE`] or has no room between the margins; [`Kind::Data`] if
+/// the mesh has no triangle, a triangle names a vertex that is not there, a coordinate is not finite, or the mesh is a
 /// single point.
 pub fn voxelise(mesh: &Mesh, side: usize, margin: usize, fill: Fill) -> Result<Voxels> {
     if !(1..=Voxels::MOST_SIDE).contains(&side) {

@@ -11,8 +11,7 @@ use gan_core::checkpoint::Checkpoint;
 use gan_core::command::{Launch, TrainCommand};
 use gan_core::init::{Initial, initialise};
 use gan_core::layers::Statistics;
-use gan_core::learner::{Ema, Gathered, Learner};
-use gan_core::located::{self, Located, is_single_file};
+use gan_core::learner::{Ema, Gathered, Learner, begin_from};
 use gan_core::loss::discriminator_loss;
 use gan_core::random::Stream;
 use gan_core::stage::{At, Panel, Scalars, Stage, fit};
@@ -57,19 +56,8 @@ impl Gan {
     /// # Errors
     /// When the file is missing or of another network.
     pub fn init_from(&mut self, place: &std::path::Path, out: &std::path::Path) -> Result<()> {
-        let stages = [STAGE];
-        let find = |networks: &[&str]| located::find(Some(place), out, "dcgan", &stages, networks);
-        let named = |found: &Located| format!("{} does not fit", found.path.display());
-        let found = find(&["generator", "generator_ema"])?;
-        self.generator
-            .load_weights(&found.file.tensors)
-            .with_context(|| named(&found))?;
-        if !is_single_file(place) {
-            let found = find(&["discriminator"])?;
-            self.discriminator
-                .load_weights(&found.file.tensors)
-                .with_context(|| named(&found))?;
-        }
+        let (generator, discriminator) = (&mut self.generator, &mut self.discriminator);
+        begin_from(place, out, ["dcgan", STAGE], generator, discriminator)?;
         self.average.reset(self.generator.network());
         Ok(())
     }
@@ -148,10 +136,7 @@ impl Stage for Gan {
             gathered = self.discriminator.gather(share(loss), gathered);
         }
         let moved = self.discriminator.apply(gathered, at);
-        scalars.put("lr_d", moved.learning_rate);
-        if let Some(norm) = moved.gradient_norm {
-            scalars.add("grad_norm_d", norm);
-        }
+        moved.tell(&mut scalars, ["lr_d", "grad_norm_d"]);
 
         if generator_moves {
             let mut stream = at.rng("augment/generator");
@@ -168,10 +153,7 @@ impl Stage for Gan {
                 gathered = self.generator.gather(share(loss), gathered);
             }
             let moved = self.generator.apply(gathered, at);
-            scalars.put("lr_g", moved.learning_rate);
-            if let Some(norm) = moved.gradient_norm {
-                scalars.add("grad_norm_g", norm);
-            }
+            moved.tell(&mut scalars, ["lr_g", "grad_norm_g"]);
             let updates = self.generator.updates();
             self.average.follow(self.generator.network(), updates);
         }
@@ -224,13 +206,8 @@ impl Stage for Gan {
     ) -> Result<()> {
         visit("generator", &mut self.generator)?;
         visit("discriminator", &mut self.discriminator)?;
-        if self.config.ema_decay > 0.0 {
-            visit("generator_ema", &mut self.average)?;
-        } else {
-            // Without an average, samples come from the generator, a restored one too.
-            self.average.reset(self.generator.network());
-        }
-        Ok(())
+        let network = self.generator.network();
+        self.average.visit("generator_ema", network, visit)
     }
 }
 

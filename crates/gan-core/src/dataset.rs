@@ -65,7 +65,7 @@ pub struct Datasets {
     pub shapes: Option<fn(&ShapePreparation, &mut Console) -> Result<PreparedPairs>>,
 }
 
-/// Which axis of meshes points up.
+/// Which axis of shapes points up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
 pub enum Up {
     /// The third, as in ModelNet.
@@ -86,9 +86,10 @@ pub struct ShapePreparation {
     pub size: u32,
     /// Orientations of each shape, equal turns apart.
     pub turns: u32,
-    /// Which axis of meshes points up.
+    /// Which axis of shapes points up.
     pub up: Up,
-    /// The share of shapes that goes to `train`, as [`Preparation::split`]; without it, parts stay.
+    /// The share of shapes that goes to `train`, as [`Preparation::split`], all orientations of a model together; without
+    /// it, parts stay.
     pub split: Option<f64>,
 }
 
@@ -236,7 +237,7 @@ pub struct PrepareCommand {
     /// shapes).
     #[arg(long, value_name = "COUNT", conflicts_with_all = ["crop", "min_size", "dedupe", "pairs"])]
     turns: Option<u32>,
-    /// Which axis of meshes points up (architectures that learn from shapes).
+    /// Which axis of shapes points up (architectures that learn from shapes).
     #[arg(long, value_name = "AXIS", conflicts_with_all = ["crop", "min_size", "dedupe", "pairs"])]
     up: Option<Up>,
     /// Write the procedural stand-in in the layout of the real data instead.

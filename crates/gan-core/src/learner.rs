@@ -2,13 +2,15 @@
 
 use crate::checkpoint::{Checkpoint, PartFile};
 use crate::failure::{Kind, failure};
+use crate::located::{self, Located, is_single_file};
 use crate::optimizer::{Optimizer, Rule, Schedule};
-use crate::stage::At;
+use crate::stage::{At, Scalars};
 use crate::weights::{self, HostTensor, Network, Tensors, WeightFile};
 use anyhow::{Context, Result};
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{Gradients, Tensor};
 use std::collections::BTreeMap;
+use std::path::Path;
 
 /// A network with the optimizer and the schedule that move it. No other player's step can.
 #[derive(Debug, Clone)]
@@ -29,6 +31,44 @@ pub struct Moved {
     pub learning_rate: f64,
     /// The L2 norm of the whole gradient, `[1]`; read only on steps that are logged.
     pub gradient_norm: Option<Tensor<1>>,
+}
+
+impl Moved {
+    /// Adds to what a step reports: the learning rate under the first name, the norm under the second on steps that are
+    /// logged.
+    pub fn tell(self, scalars: &mut Scalars, [rate, norm]: [&'static str; 2]) {
+        scalars.put(rate, self.learning_rate);
+        if let Some(gradient_norm) = self.gradient_norm {
+            scalars.add(norm, gradient_norm);
+        }
+    }
+}
+
+/// Gives two players the weights that `--init-from` names: both from a run or a step folder, the generator alone (or its
+/// running average) from a single file.
+///
+/// # Errors
+/// When the file is missing or of another network.
+pub fn begin_from<G: Network, D: Network>(
+    place: &Path,
+    out: &Path,
+    [word, stage]: [&str; 2],
+    generator: &mut Learner<G>,
+    discriminator: &mut Learner<D>,
+) -> Result<()> {
+    let find = |networks: &[&str]| located::find(Some(place), out, word, &[stage], networks);
+    let named = |found: &Located| format!("{} does not fit", found.path.display());
+    let found = find(&["generator", "generator_ema"])?;
+    generator
+        .load_weights(&found.file.tensors)
+        .with_context(|| named(&found))?;
+    if !is_single_file(place) {
+        let found = find(&["discriminator"])?;
+        discriminator
+            .load_weights(&found.file.tensors)
+            .with_context(|| named(&found))?;
+    }
+    Ok(())
 }
 
 /// Gradients of the parts of a batch, added up.
@@ -368,6 +408,23 @@ impl<M: Network> Ema<M> {
         };
         // `valid` gives the average its own running statistics, whatever else holds a clone.
         self.network = self.network.valid().map(&mut averager);
+    }
+
+    /// Visits the average as the part `name` of a checkpoint. Without one, samples come from `network`, a restored one too.
+    ///
+    /// # Errors
+    /// Whatever `visit` returns.
+    pub fn visit(
+        &mut self,
+        name: &str,
+        network: &M,
+        visit: &mut dyn FnMut(&str, &mut dyn Checkpoint) -> Result<()>,
+    ) -> Result<()> {
+        if self.decay > 0.0 {
+            return visit(name, self);
+        }
+        self.reset(network);
+        Ok(())
     }
 
     /// Starts again from `network`.

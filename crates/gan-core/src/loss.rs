@@ -3,7 +3,8 @@
 //! Written with `log sigmoid`, which stays finite at any logit. Every loss is a mean over the
 //! batch, of shape `[1]`.
 
-use burn::tensor::{Tensor, activation::log_sigmoid};
+use burn::tensor::activation::{log_sigmoid, log_softmax};
+use burn::tensor::{Int, Tensor, TensorData};
 
 /// Which loss the generator minimises (Goodfellow et al. 2014, section 3).
 #[derive(
@@ -57,6 +58,31 @@ pub fn discriminator_loss<const D: usize>(
     real_target: f64,
 ) -> Tensor<1> {
     binary_cross_entropy(real, real_target) + binary_cross_entropy(fake, 0.0)
+}
+
+/// The mean cross-entropy of logits against one class each.
+///
+/// # Shapes
+/// - `logits`: `[batch, classes]`; `classes`: `batch` places below the number of classes; result `[1]`
+pub fn cross_entropy(logits: Tensor<2>, classes: &[usize]) -> Tensor<1> {
+    let places: Vec<i64> = classes.iter().map(|class| *class as i64).collect();
+    let places = TensorData::new(places, [classes.len(), 1]);
+    let places = Tensor::<2, Int>::from_data(places, &logits.device());
+    log_softmax(logits, 1).gather(1, places).mean().neg()
+}
+
+/// How much less each row is like its partner than like the other partners: the mean over both directions of the
+/// cross-entropy of similarities (Sohn 2016; Chen et al. 2020, <https://arxiv.org/abs/2002.05709>: NT-Xent, here between
+/// the two sides).
+///
+/// # Shapes
+/// - both: `[batch, width]`, rows of length 1, partners at the same place; result `[1]`
+/// - `temperature`: similarities are divided by it before the softmax, above 0
+pub fn contrast(first: Tensor<2>, second: Tensor<2>, temperature: f64) -> Tensor<1> {
+    let logits = first.matmul(second.transpose()) / temperature;
+    let partners: Vec<usize> = (0..logits.dims()[0]).collect();
+    let there = cross_entropy(logits.clone(), &partners);
+    (there + cross_entropy(logits.transpose(), &partners)) / 2.0
 }
 
 /// Which adversarial loss both players of an image translation use.
@@ -135,6 +161,28 @@ mod tests {
         close(value(GeneratorLoss::Saturating.of(logits(&device))), -zero);
         let both = discriminator_loss(logits(&device), logits(&device), 0.9);
         close(value(both), smooth + zero);
+    }
+
+    #[test]
+    fn cross_entropy_by_hand() {
+        let device = Device::flex();
+        let logits = Tensor::<2>::from_data([[0.0f32, 3f32.ln()], [0.0, 0.0]], &device);
+        // -ln 1/4 and -ln 1/2.
+        let expected = (4f64.ln() + 2f64.ln()) / 2.0;
+        assert!((value(cross_entropy(logits, &[0, 1])) - expected).abs() < 1e-6);
+    }
+
+    #[test]
+    fn contrast_by_hand() {
+        let device = Device::flex();
+        let first = Tensor::<2>::from_data([[1.0f32, 0.0], [0.0, 1.0]], &device);
+        let second = Tensor::<2>::from_data([[1.0f32, 0.0], [0.6, 0.8]], &device);
+        // Similarities 1, 0.6; 0, 0.8, by tenths: rows, then columns.
+        let term = |own: f64, other: f64| ((10.0 * (other - own)).exp() + 1.0).ln();
+        let rows = (term(1.0, 0.6) + term(0.8, 0.0)) / 2.0;
+        let columns = (term(1.0, 0.0) + term(0.8, 0.6)) / 2.0;
+        let found = value(contrast(first, second, 0.1));
+        assert!((found - (rows + columns) / 2.0).abs() < 1e-5, "{found}");
     }
 
     #[test]

@@ -59,6 +59,11 @@ pub enum Schedule {
         /// What is left of it, as a share.
         factor: f64,
     },
+    /// Halved each time that another `every` (a share of the run in (0, 1]) of it is over.
+    Halving {
+        /// How long each learning rate is kept.
+        every: f64,
+    },
 }
 
 impl Schedule {
@@ -85,6 +90,10 @@ impl Schedule {
                 } else {
                     base * factor
                 }
+            }
+            Self::Halving { every } => {
+                let length = (every * total as f64).round().max(1.0);
+                base * 0.5f64.powf((step as f64 / length).floor())
             }
         }
     }
@@ -340,6 +349,19 @@ mod tests {
             .restore(copy.state(), 1, &Device::flex())
             .unwrap_err();
         assert!(error.to_string().contains("p.momentum_buffer"), "{error}");
+    }
+
+    #[test]
+    fn halving_keeps_each_rate_for_a_share_of_the_run() {
+        let schedule = Schedule::Halving { every: 0.25 };
+        let rates: Vec<f64> = [0, 24, 25, 49, 50, 99]
+            .into_iter()
+            .map(|step| schedule.learning_rate(0.8, step, 100))
+            .collect();
+        assert_eq!(rates, [0.8, 0.8, 0.4, 0.4, 0.2, 0.1]);
+        // A twelfth, as 50 of 600 epochs.
+        let schedule = Schedule::Halving { every: 1.0 / 12.0 };
+        assert_eq!(schedule.learning_rate(0.8, 1199, 1200), 0.8 / 2048.0);
     }
 
     #[test]

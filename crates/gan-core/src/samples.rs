@@ -5,6 +5,7 @@ use crate::failure::{Kind, failure};
 use crate::images::{Broken, MOST_BROKEN};
 use anyhow::Result;
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// Decoded samples up to this many bytes stay in memory; beyond, each is decoded when it is needed.
@@ -22,6 +23,41 @@ pub trait Content: Clone + Send {
 impl Content for Vec<u8> {
     fn sum(&self) -> String {
         sha256(self)
+    }
+}
+
+/// Rows and files of a dataset that were left out, counted by reason, so that nothing is passed over in silence.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Skipped {
+    // By reason: how many, and the first.
+    reasons: BTreeMap<&'static str, (usize, String)>,
+}
+
+impl Skipped {
+    /// Counts one more; `place` tells the first of them.
+    pub fn skip(&mut self, reason: &'static str, place: &str) {
+        let entry = self.reasons.entry(reason);
+        entry.or_insert_with(|| (0, place.to_owned())).0 += 1;
+    }
+
+    /// How many there are.
+    pub fn total(&self) -> usize {
+        self.reasons.values().map(|(count, _)| count).sum()
+    }
+
+    /// How many for each reason, in alphabetical order.
+    pub fn counts(&self) -> impl Iterator<Item = (&'static str, usize)> {
+        self.reasons
+            .iter()
+            .map(|(reason, (count, _))| (*reason, *count))
+    }
+
+    /// A line for each reason: how many, and the first.
+    pub fn lines(&self) -> Vec<String> {
+        let line = |(reason, (count, first)): (&&str, &(usize, String))| {
+            format!("{count} with {reason}, the first: {first}")
+        };
+        self.reasons.iter().map(line).collect()
     }
 }
 
@@ -141,6 +177,14 @@ impl<S: Content> Pictures<S> {
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// All samples, where they are in memory.
+    pub fn in_memory(&self) -> Option<&[S]> {
+        match &self.store {
+            Store::Memory(samples) => Some(samples),
+            Store::Files { .. } => None,
+        }
     }
 
     /// What the samples are: a sum over them, or over their names and sizes.

@@ -478,15 +478,23 @@ fn announce<S: Stage>(stage: &mut S, plan: &Plan, run: &Run) -> Result<()> {
     let mut said = Vec::new();
     let (mut kept, mut saved) = (0, 0);
     for (name, files) in collect_parts(stage)? {
-        let weights: usize = files
-            .iter()
-            .filter(|file| file.suffix.is_empty())
-            .flat_map(|file| file.tensors.values())
-            .map(|tensor| tensor.values.len())
-            .sum();
-        said.push(format!("{name} {weights}"));
+        let numbers = |is_counted: &dyn Fn(&str) -> bool| -> usize {
+            files
+                .iter()
+                .filter(|file| file.suffix.is_empty())
+                .flat_map(|file| &file.tensors)
+                .filter(|(name, _)| is_counted(name))
+                .map(|(_, tensor)| tensor.values.len())
+                .sum()
+        };
+        let weights = numbers(&|_| true);
         // The optimizer's moments come with the first step: two for each weight at most.
         let is_learner = files.iter().any(|file| file.suffix == "_optimizer");
+        if is_learner {
+            // Running statistics are no parameters.
+            let learned = numbers(&|name| !name.contains("running_"));
+            said.push(format!("{name} {learned}"));
+        }
         kept += 4 * weights as u64 * if is_learner { 4 } else { 1 };
         saved += 4 * weights as u64 * if is_learner { 3 } else { 1 };
     }
@@ -494,7 +502,9 @@ fn announce<S: Stage>(stage: &mut S, plan: &Plan, run: &Run) -> Result<()> {
     let activations = ACTIVATION * stage.activations() * part;
     let needed = PROGRAM + kept + activations;
     let console = run.console();
-    console.say(&format!("parameters: {}", said.join(", ")));
+    if !said.is_empty() {
+        console.say(&format!("parameters: {}", said.join(", ")));
+    }
     console.say(&format!(
         "about {:.0} MB of memory: {:.0} for weights, gradients and optimizer, {:.0} for a batch of {}; \
          {:.0} MB of disk for up to {} checkpoints",
@@ -542,6 +552,14 @@ pub fn collect_parts<S: Stage>(stage: &mut S) -> Result<Vec<(String, Vec<PartFil
         Ok(())
     })?;
     Ok(parts)
+}
+
+/// Saves what a stage starts from before its turn comes, so that weights which were given once are not needed again.
+///
+/// # Errors
+/// As [`crate::checkpoint::save`].
+pub fn save_start<S: Stage>(stage: &mut S, plan: &Plan, run: &mut Run) -> Result<()> {
+    save(stage, 0, plan, run)
 }
 
 fn save<S: Stage>(stage: &mut S, done: u64, plan: &Plan, run: &mut Run) -> Result<()> {

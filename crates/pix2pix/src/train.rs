@@ -169,10 +169,7 @@ impl Stage for Gan {
             waiting.push((input, target, (parts == 1).then_some(fake)));
         }
         let moved = self.discriminator.apply(gathered, at);
-        scalars.put("lr_d", moved.learning_rate);
-        if let Some(norm) = moved.gradient_norm {
-            scalars.add("grad_norm_d", norm);
-        }
+        moved.tell(&mut scalars, ["lr_d", "grad_norm_d"]);
 
         let judge = self.discriminator.still();
         let mut gathered = Gathered::default();
@@ -196,10 +193,7 @@ impl Stage for Gan {
                 .gather(share(adversarial + distance), gathered);
         }
         let moved = self.generator.apply(gathered, at);
-        scalars.put("lr_g", moved.learning_rate);
-        if let Some(norm) = moved.gradient_norm {
-            scalars.add("grad_norm_g", norm);
-        }
+        moved.tell(&mut scalars, ["lr_g", "grad_norm_g"]);
         Ok(scalars)
     }
 

@@ -16,7 +16,7 @@ use gan_core::device;
 use gan_core::failure::{Kind, failure};
 use gan_core::init::{Initial, initialise};
 use gan_core::layers::Statistics;
-use gan_core::learner::{Gathered, Learner, Moved};
+use gan_core::learner::{Gathered, Learner};
 use gan_core::located::{self, is_single_file};
 use gan_core::loss::{GeneratorLoss, binary_cross_entropy};
 use gan_core::optimizer::Schedule;
@@ -97,13 +97,6 @@ fn signed(pictures: Tensor<4>) -> Tensor<4> {
 fn note_batch(batch: &Batch, at: &At) {
     at.note("low", || batch.low.clone());
     at.note("high", || batch.high.clone());
-}
-
-fn tell(scalars: &mut Scalars, moved: Moved, [rate, norm]: [&'static str; 2]) {
-    scalars.put(rate, moved.learning_rate);
-    if let Some(gradient_norm) = moved.gradient_norm {
-        scalars.add(norm, gradient_norm);
-    }
 }
 
 /// The first crops of a batch: low resolution, enlarged, and high.
@@ -192,7 +185,7 @@ impl Stage for Resnet {
             gathered = self.generator.gather(share(loss, &self.config), gathered);
         }
         let moved = self.generator.apply(gathered, at);
-        tell(&mut scalars, moved, ["lr_g", "grad_norm_g"]);
+        moved.tell(&mut scalars, ["lr_g", "grad_norm_g"]);
         Ok(scalars)
     }
 
@@ -339,7 +332,7 @@ impl Stage for Gan {
             waiting.push((low, high, is_whole.then_some(fake)));
         }
         let moved = self.discriminator.apply(gathered, at);
-        tell(&mut scalars, moved, ["lr_d", "grad_norm_d"]);
+        moved.tell(&mut scalars, ["lr_d", "grad_norm_d"]);
 
         let judge = self.discriminator.still();
         let mut gathered = Gathered::default();
@@ -358,7 +351,7 @@ impl Stage for Gan {
             gathered = self.generator.gather(share(loss, &self.config), gathered);
         }
         let moved = self.generator.apply(gathered, at);
-        tell(&mut scalars, moved, ["lr_g", "grad_norm_g"]);
+        moved.tell(&mut scalars, ["lr_g", "grad_norm_g"]);
         Ok(scalars)
     }
 

@@ -9,8 +9,7 @@ use burn::tensor::{Device, Tensor, TensorData, activation::sigmoid};
 use gan_core::checkpoint::Checkpoint;
 use gan_core::command::{Launch, TrainCommand};
 use gan_core::init::initialise;
-use gan_core::learner::{Ema, Gathered, Learner};
-use gan_core::located::{self, Located, is_single_file};
+use gan_core::learner::{Ema, Gathered, Learner, begin_from};
 use gan_core::loss::discriminator_loss;
 use gan_core::random::{Prior, Stream};
 use gan_core::stage::{At, Panel, Scalars, Source, Stage, fit};
@@ -73,20 +72,8 @@ impl Gan {
     /// # Errors
     /// When the file is missing or of another network.
     pub fn init_from(&mut self, place: &std::path::Path, out: &std::path::Path) -> Result<()> {
-        let stages = [STAGE];
-        let find =
-            |networks: &[&str]| located::find(Some(place), out, "vanilla", &stages, networks);
-        let named = |found: &Located| format!("{} does not fit", found.path.display());
-        let found = find(&["generator", "generator_ema"])?;
-        self.generator
-            .load_weights(&found.file.tensors)
-            .with_context(|| named(&found))?;
-        if !is_single_file(place) {
-            let found = find(&["discriminator"])?;
-            self.discriminator
-                .load_weights(&found.file.tensors)
-                .with_context(|| named(&found))?;
-        }
+        let (generator, discriminator) = (&mut self.generator, &mut self.discriminator);
+        begin_from(place, out, ["vanilla", STAGE], generator, discriminator)?;
         self.average.reset(self.generator.network());
         Ok(())
     }
@@ -185,10 +172,7 @@ impl Stage for Gan {
             gathered = self.discriminator.gather(share(loss), gathered);
         }
         let moved = self.discriminator.apply(gathered, at);
-        scalars.put("lr_d", moved.learning_rate);
-        if let Some(norm) = moved.gradient_norm {
-            scalars.add("grad_norm_d", norm);
-        }
+        moved.tell(&mut scalars, ["lr_d", "grad_norm_d"]);
 
         if generator_moves {
             let (mut noise, mut drop) = (at.rng("noise/generator"), at.rng("dropout/generator"));
@@ -203,10 +187,7 @@ impl Stage for Gan {
                 gathered = self.generator.gather(share(loss), gathered);
             }
             let moved = self.generator.apply(gathered, at);
-            scalars.put("lr_g", moved.learning_rate);
-            if let Some(norm) = moved.gradient_norm {
-                scalars.add("grad_norm_g", norm);
-            }
+            moved.tell(&mut scalars, ["lr_g", "grad_norm_g"]);
             let updates = self.generator.updates();
             self.average.follow(self.generator.network(), updates);
         }
@@ -262,13 +243,8 @@ impl Stage for Gan {
     ) -> Result<()> {
         visit("generator", &mut self.generator)?;
         visit("discriminator", &mut self.discriminator)?;
-        if self.config.ema_decay > 0.0 {
-            visit("generator_ema", &mut self.average)?;
-        } else {
-            // Without an average, samples come from the generator, a restored one too.
-            self.average.reset(self.generator.network());
-        }
-        Ok(())
+        let network = self.generator.network();
+        self.average.visit("generator_ema", network, visit)
     }
 }
 

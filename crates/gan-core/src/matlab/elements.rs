@@ -87,7 +87,7 @@ impl fmt::Display for Step {
 
 /// The class of an array of numbers: what MATLAB computes with, whatever the file stores.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[allow(missing_docs)] // The names say it.
+#[expect(missing_docs, reason = "the names are those of the format")]
 pub enum Class {
     Double,
     Single,

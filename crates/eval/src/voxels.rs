@@ -10,10 +10,11 @@ use gan_core::samples::in_parallel;
 use metrics::sets::{Distances, Matching, NearestNeighbour, matching, one_nearest_neighbour};
 use serde_json::{Value, json};
 use shapes::chamfer::Compared;
-use shapes::dataset::{Part, Reading, Shapes};
+use shapes::dataset::{Part, Reading, Shape, Shapes};
 use shapes::files;
 use shapes::fit::fitted;
 use shapes::voxels::Voxels;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// `voxels`.
@@ -219,6 +220,12 @@ impl VoxelsCommand {
                 ),
             ));
         }
+        if self.num == 1 {
+            return Err(failure(
+                Kind::Usage,
+                "--num 1 is not legal: 0 for all, or at least 2",
+            ));
+        }
         let most = if self.num == 0 {
             least
         } else {
@@ -334,10 +341,53 @@ impl VoxelsCommand {
                 ..files::Reading::default()
             },
         };
-        let found = Shapes::open(place, &reading)?;
+        let mut found = Shapes::open(place, &reading)?;
         console.left_out("files", &found.broken);
+        let others = keep_one_file_each(&mut found.shapes);
+        if others > 0 {
+            console.say(&format!(
+                "{}: {others} more files of the same shapes were not counted again",
+                place.display()
+            ));
+        }
         Ok(found.shapes.into_iter().map(|shape| shape.voxels).collect())
     }
+}
+
+/// Of files that differ in their endings alone (a sample in several formats, and its probabilities) keeps one: voxels
+/// rather than meshes. Returns how many were dropped.
+fn keep_one_file_each(shapes: &mut Vec<Shape>) -> usize {
+    const PREFERRED: [&str; 4] = ["npy", "npz", "mat", "binvox"];
+    let before = shapes.len();
+    let key = |shape: &Shape| -> (String, usize) {
+        let (stem, rest) = shape.name.rsplit_once('.').unwrap_or((&shape.name, ""));
+        let ending: String = rest
+            .chars()
+            .take_while(|c| c.is_ascii_alphanumeric())
+            .collect();
+        let number = &rest[ending.len()..];
+        let place = PREFERRED.iter().position(|known| *known == ending);
+        let rank = place.unwrap_or(PREFERRED.len());
+        match stem.strip_suffix("_probabilities") {
+            Some(stem) => (format!("{stem}{number}"), PREFERRED.len() + 1),
+            None => (format!("{stem}{number}"), rank),
+        }
+    };
+    let mut best: BTreeMap<String, usize> = BTreeMap::new();
+    for shape in shapes.iter() {
+        let (stem, rank) = key(shape);
+        let least = best.entry(stem).or_insert(rank);
+        *least = rank.min(*least);
+    }
+    // Of several meshes, the first.
+    let mut taken: BTreeMap<String, String> = BTreeMap::new();
+    shapes.retain(|shape| {
+        let (stem, rank) = key(shape);
+        let ending = shape.name.rsplit_once('.').map_or("", |(_, rest)| rest);
+        let is_best = best[&stem] == rank;
+        is_best && *taken.entry(stem).or_insert_with(|| ending.to_owned()) == ending
+    });
+    before - shapes.len()
 }
 
 fn numbers(of: &Measured) -> Value {
@@ -354,6 +404,28 @@ fn numbers(of: &Measured) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_sample_in_several_formats_is_one() {
+        let shape = |name: &str| Shape {
+            voxels: Voxels::from_fn([2; 3], |_| true),
+            class: 0,
+            name: name.to_owned(),
+        };
+        let names = [
+            "seed_1.npy",
+            "seed_1.glb",
+            "seed_1_probabilities.npy",
+            "seed_2.stl",
+            "seed_2.obj",
+            "a/seed_1.npy",
+        ];
+        let mut shapes: Vec<Shape> = names.into_iter().map(shape).collect();
+        let dropped = keep_one_file_each(&mut shapes);
+        let kept: Vec<&str> = shapes.iter().map(|shape| shape.name.as_str()).collect();
+        assert_eq!(kept, ["seed_1.npy", "seed_2.stl", "a/seed_1.npy"]);
+        assert_eq!(dropped, 3);
+    }
 
     fn block(side: usize, from: usize, to: usize) -> Voxels {
         Voxels::from_fn([side; 3], |at| at.iter().all(|at| (from..to).contains(at)))

@@ -16,6 +16,7 @@ use gan_core::learner::Learner;
 use gan_core::loss::GeneratorLoss;
 use gan_core::optimizer::{Rule, Schedule};
 use gan_core::picture as sheets;
+use gan_core::random::Prior;
 use gan_core::stage::At;
 use gan_core::weights::{self, Network};
 use shapes::files;
@@ -30,14 +31,15 @@ pub struct CompleteCommand {
     /// Which weights.
     #[command(flatten)]
     pub weights: CheckpointArguments,
-    /// The partial shape: voxels (.mat, .binvox, .npy, .npz) or a mesh.
+    /// The partial shape as voxels: .mat, .binvox, .npy or .npz. A mesh would be fitted to its own box, without what is
+    /// missing.
     #[arg(short, long, value_name = "FILE")]
     pub input: PathBuf,
     /// The voxels that are known, full or empty: a file of voxels of the same size.
     #[arg(long, value_name = "FILE", conflicts_with = "unknown")]
     pub known: Option<PathBuf>,
     /// The box that is not known, as shares of the sides: x0,y0,z0,x1,y1,z1 (0,0,0.5,1,1,1 is the upper half). Without
-    /// it and --known, full voxels are known and empty ones are not.
+    /// it and --known, what lies in the box around all full voxels is known, and the rest is not.
     #[arg(long, value_name = "BOX", allow_hyphen_values = true)]
     pub unknown: Option<String>,
     /// The whole shape, to be measured against.
@@ -66,7 +68,7 @@ pub struct CompleteCommand {
     pub seed: u64,
 }
 
-/// Latent vectors that learn: the sigmoid of each number, which stays in the prior's range.
+/// Latent vectors that learn, as numbers that may take any value.
 #[derive(Module, Debug)]
 struct Latents {
     raw: Param<Tensor<2>>,
@@ -74,15 +76,52 @@ struct Latents {
 
 impl Network for Latents {}
 
-/// One file's only shape, as a cube of the network's side.
+/// The number that may take any value, of a number of a latent vector.
+fn free(value: f32, prior: Prior) -> f32 {
+    let logit = |share: f32| {
+        let share = share.clamp(0.02, 0.98);
+        (share / (1.0 - share)).ln()
+    };
+    match prior {
+        Prior::Normal => value,
+        Prior::Uniform => logit((value / 3f32.sqrt() + 1.0) / 2.0),
+        Prior::Unit => logit(value),
+    }
+}
+
+/// Latent vectors in the prior's range, of numbers that may take any value.
+fn kept(raw: Tensor<2>, prior: Prior) -> Tensor<2> {
+    match prior {
+        Prior::Normal => raw,
+        Prior::Uniform => (sigmoid(raw) * 2.0 - 1.0) * 3f64.sqrt(),
+        Prior::Unit => sigmoid(raw),
+    }
+}
+
+/// One file's only shape, as its file has it.
 fn shape(path: &Path, resolution: usize) -> Result<Voxels> {
+    let ending = path
+        .extension()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .to_lowercase();
+    if ["off", "obj", "stl", "ply", "glb"].contains(&ending.as_str()) {
+        return Err(failure(
+            Kind::Usage,
+            format!(
+                "{} is a mesh, which would be fitted to its own box, without what is missing: give voxels (.mat, .binvox, \
+                 .npy, .npz)",
+                path.display()
+            ),
+        ));
+    }
     let reading = files::Reading {
         side: resolution,
         ..files::Reading::default()
     };
     let mut shapes = files::read(path, &reading)?;
     match shapes.len() {
-        1 => Ok(fitted(&shapes.remove(0), resolution)),
+        1 => Ok(shapes.remove(0)),
         count => Err(failure(
             Kind::Data,
             format!("{} holds {count} shapes; one is expected", path.display()),
@@ -113,6 +152,21 @@ fn outside(text: &str, resolution: usize) -> Result<Voxels> {
             (corners[axis]..corners[axis + 3]).contains(&middle)
         })
     }))
+}
+
+/// The box around all full voxels: full voxels alone, as what is known, are best explained by a solid block.
+fn inside(partial: &Voxels) -> Voxels {
+    let mut low = partial.size();
+    let mut high = [0; 3];
+    for at in partial.full() {
+        for axis in 0..3 {
+            low[axis] = low[axis].min(at[axis]);
+            high[axis] = high[axis].max(at[axis] + 1);
+        }
+    }
+    Voxels::from_fn(partial.size(), |at| {
+        (0..3).all(|axis| (low[axis]..high[axis]).contains(&at[axis]))
+    })
 }
 
 /// What was found.
@@ -160,11 +214,8 @@ pub fn complete(
     let count = command.restarts;
     let width = config.latent_dim;
     let first: Vec<f32> = (0..count as u64)
-        .flat_map(|number| config.prior().latent(command.seed + number, width))
-        .map(|value| {
-            let value = value.clamp(0.02, 0.98);
-            (value / (1.0 - value)).ln()
-        })
+        .flat_map(|number| config.prior.latent(command.seed + number, width))
+        .map(|value| free(value, config.prior))
         .collect();
     let raw = Tensor::<2>::from_data(TensorData::new(first, [count, width]), &device);
     let rule = Rule::Adam {
@@ -189,7 +240,7 @@ pub fn complete(
     };
     console.count(command.steps, "steps");
     for step in 0..command.steps {
-        let latent = sigmoid(learner.network().raw.val());
+        let latent = kept(learner.network().raw.val(), config.prior);
         let made = generator.forward(latent, Statistics::Running);
         let mut loss = cost(made.clone()).sum();
         if let Some(judge) = &judge {
@@ -201,7 +252,7 @@ pub fn complete(
         console.tick(step + 1);
     }
     console.finish();
-    let latent = sigmoid(learner.network().raw.val());
+    let latent = kept(learner.network().raw.val(), config.prior);
     let made = generator.forward(latent, Statistics::Running);
     let costs = weights::values(cost(made.clone()).inner());
     let best = (0..count)
@@ -241,13 +292,30 @@ pub fn run(command: &CompleteCommand) -> Result<()> {
     if !is_legal(command.prior_weight) || !is_legal(command.lr) || command.lr == 0.0 {
         return usage("--lr must be above 0, --prior-weight at least 0, both finite");
     }
-    let sampler = Sampler::find(&command.weights)?;
+    let sampler = Sampler::find(&command.weights, &command.shape.untold)?;
     let resolution = sampler.config().resolution;
-    let partial = shape(&command.input, resolution)?;
+    let given = shape(&command.input, resolution)?;
+    let same_frame = |path: &Path| -> Result<Voxels> {
+        let other = shape(path, resolution)?;
+        if other.size() == given.size() {
+            return Ok(fitted(&other, resolution));
+        }
+        Err(failure(
+            Kind::Usage,
+            format!(
+                "{} has {:?} voxels, and {} {:?}: they have to lie in the same frame",
+                path.display(),
+                other.size(),
+                command.input.display(),
+                given.size()
+            ),
+        ))
+    };
+    let partial = fitted(&given, resolution);
     let known = match (&command.known, &command.unknown) {
-        (Some(path), _) => shape(path, resolution)?,
+        (Some(path), _) => same_frame(path)?,
         (None, Some(text)) => outside(text, resolution)?,
-        (None, None) => partial.clone(),
+        (None, None) => inside(&partial),
     };
     if known.count() == 0 {
         return Err(failure(
@@ -255,11 +323,7 @@ pub fn run(command: &CompleteCommand) -> Result<()> {
             format!("nothing of {} is known", command.input.display()),
         ));
     }
-    let truth = command
-        .truth
-        .as_deref()
-        .map(|path| shape(path, resolution))
-        .transpose()?;
+    let truth = command.truth.as_deref().map(same_frame).transpose()?;
     std::fs::create_dir_all(&command.output)
         .map_err(|error| at_path(Kind::Disk, "create", &command.output, &error))?;
     let mut console = Console::new(Voice::Normal);
@@ -300,6 +364,36 @@ pub fn run(command: &CompleteCommand) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn latent_vectors_stay_in_their_priors_range() {
+        let device = burn::tensor::Device::flex();
+        for prior in [Prior::Normal, Prior::Uniform, Prior::Unit] {
+            let drawn = prior.latent(3, 500);
+            let raw: Vec<f32> = drawn.iter().map(|value| free(*value, prior)).collect();
+            let raw = Tensor::from_data(TensorData::new(raw, [1, 500]), &device);
+            let back = weights::values(kept(raw.clone(), prior));
+            for (value, back) in drawn.iter().zip(&back) {
+                assert!((value - back).abs() < 0.08, "{prior:?}: {value} {back}");
+            }
+            let far = weights::values(kept(raw * 100.0, prior));
+            let limit = match prior {
+                Prior::Normal => f32::INFINITY,
+                Prior::Uniform => 3f32.sqrt() + 1e-5,
+                Prior::Unit => 1.0,
+            };
+            assert!(far.iter().all(|value| value.abs() <= limit), "{prior:?}");
+        }
+    }
+
+    #[test]
+    fn what_lies_around_full_voxels_is_known() {
+        let partial = Voxels::from_fn([16; 3], |at| [[2, 3, 4], [5, 3, 9]].contains(&at));
+        let known = inside(&partial);
+        assert_eq!(known.count(), 4 * 6);
+        assert!(known.is_full([3, 3, 7]) && !known.is_full([3, 4, 7]));
+        assert_eq!(inside(&Voxels::from_fn([4; 3], |_| false)).count(), 0);
+    }
 
     #[test]
     fn a_box_of_unknown_voxels_is_told() {

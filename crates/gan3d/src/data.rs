@@ -13,7 +13,7 @@ use gan_core::images::MOST_BROKEN;
 use gan_core::random::{Orders, Stream};
 use gan_core::samples::in_parallel;
 use gan_core::stage::Source;
-use shapes::dataset::{Part, Reading, Shape, Shapes};
+use shapes::dataset::{Part, Reading, Shape, Shapes, overlooked};
 use shapes::fit::fitted;
 use shapes::furniture::{self, Piece};
 use shapes::voxels::Voxels;
@@ -46,6 +46,8 @@ pub struct Data {
     fingerprint: String,
     /// Files that could not be read, with the reason; they are left out.
     pub broken: Vec<String>,
+    /// What lies there, could be shapes and is not looked at, in a line.
+    pub overlooked: Option<String>,
     orders: Orders,
 }
 
@@ -55,7 +57,7 @@ impl Data {
     /// # Errors
     /// [`Kind::Data`] when there are no shapes, fewer than a batch, or too many broken ones.
     pub fn open(config: &Config) -> Result<Self> {
-        let (shapes, broken) = read(config, Part::Train)?;
+        let (shapes, broken, overlooked) = read(config, Part::Train)?;
         let count = shapes.len();
         let place = &config.training.data;
         let batch_size = config.training.batch_size;
@@ -74,6 +76,7 @@ impl Data {
             shapes,
             config: config.clone(),
             broken,
+            overlooked,
             orders: Orders::new(config.training.seed, count),
         })
     }
@@ -96,16 +99,16 @@ pub(crate) fn reading<'a>(side: usize, part: Part, class: &'a str) -> Reading<'a
     }
 }
 
-/// The shapes of a part as their files have them, and what could not be read.
-fn read(config: &Config, part: Part) -> Result<(Vec<Voxels>, Vec<String>)> {
+/// The shapes of a part as their files have them, what could not be read, and what was overlooked.
+fn read(config: &Config, part: Part) -> Result<(Vec<Voxels>, Vec<String>, Option<String>)> {
     let place = &config.training.data;
     if place.is_empty() {
-        return Ok((drawn(&config.class)?, Vec::new()));
+        return Ok((drawn(&config.class)?, Vec::new(), None));
     }
     let reading = reading(config.resolution, part, &config.class);
     let found = Shapes::open(Path::new(place), &reading)?;
     let voxels = found.shapes.into_iter().map(|shape| shape.voxels).collect();
-    Ok((voxels, found.broken))
+    Ok((voxels, found.broken, overlooked(&found.left_out)))
 }
 
 /// Piece `number` of the stand-in, and the number of its class.
@@ -258,13 +261,13 @@ fn write_procedural(folder: &Path, count: usize) -> Result<()> {
     Ok(())
 }
 
-/// Looks at every file of a dataset: what is there, how full it is, what cannot be read.
+/// Looks at every file of a dataset: what is there, how full it is, what cannot be read, what is not looked at.
 fn check(place: &Path) -> Result<String> {
     let mut text = String::new();
+    let files = shapes::dataset::find(place)?;
     let (mut all, mut bad, mut trained) = (0, 0, 0);
     for part in [Part::Train, Part::Test] {
-        let entries = shapes::dataset::find(place)?;
-        if !entries.iter().any(|entry| entry.part == part) {
+        if !files.entries.iter().any(|entry| entry.part == part) {
             continue;
         }
         let found = Shapes::read_all(place, &reading(64, part, ""))?;
@@ -316,6 +319,7 @@ fn check(place: &Path) -> Result<String> {
             trained = found.shapes.len();
         }
     }
+    text.push_str(&others(&files.left_out));
     print(text.trim_end());
     if bad as f64 > MOST_BROKEN * all as f64 {
         return Err(failure(
@@ -341,6 +345,18 @@ fn check(place: &Path) -> Result<String> {
     } else {
         "an epoch shows each shape once".to_owned()
     })
+}
+
+/// What lies in a dataset and is not looked at, a line each.
+fn others(left_out: &BTreeMap<String, usize>) -> String {
+    let mut text: String = left_out
+        .iter()
+        .map(|(what, count)| format!("not looked at: {what}: {count}\n"))
+        .collect();
+    if let Some(line) = overlooked(left_out) {
+        text.push_str(&format!("{line}\n"));
+    }
+    text
 }
 
 /// How full the shapes of a class are, in a line; none without shapes.
@@ -466,6 +482,28 @@ mod tests {
             code == 3 && said.contains("fewer than a batch of 64"),
             "{said}"
         );
+    }
+
+    #[test]
+    fn what_is_not_looked_at_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        write_procedural(folder.path(), 24).unwrap();
+        let data = Data::open(&config(folder.path())).unwrap();
+        assert_eq!(data.overlooked, None);
+        for name in ["notes.txt", "volumetric_data/chair/a.glb"] {
+            std::fs::write(folder.path().join(name), "x").unwrap();
+        }
+        let data = Data::open(&config(folder.path())).unwrap();
+        let said = data.overlooked.unwrap();
+        assert!(
+            said.contains("files ending in .glb: 1") && !said.contains("txt"),
+            "{said}"
+        );
+        let left_out = shapes::dataset::find(folder.path()).unwrap().left_out;
+        let said = others(&left_out);
+        for line in ["files ending in .glb: 1", "files ending in .txt: 1"] {
+            assert!(said.contains(&format!("not looked at: {line}\n")), "{said}");
+        }
     }
 
     #[test]

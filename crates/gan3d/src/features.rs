@@ -16,6 +16,7 @@ use gan_core::weights::{self, HostTensor};
 use ndarray::{ArrayView1, ArrayView2};
 use ndarray_npy::WriteNpyExt;
 use shapes::dataset::{Part, Shape, Shapes};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use zip::write::{SimpleFileOptions, ZipWriter};
@@ -34,7 +35,7 @@ pub struct FeaturesCommand {
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
     /// Train a linear classifier on the training part, once on the features and once on the voxels, and compare them on
-    /// the test part; without a test part, every fifth shape is one.
+    /// the test part; without a test part, every fifth model is one, with all its orientations.
     #[arg(long)]
     pub probe: bool,
     /// Shapes of each class and part at most, drawn at random; 0 is all.
@@ -130,6 +131,30 @@ fn part(
     Ok((shapes, found.classes))
 }
 
+/// A fifth of the shapes, the last ones, or a little more of them where a model has several orientations: all of these are
+/// on one side. Something always stays to train on.
+fn split_by_model(shapes: Vec<Shape>) -> (Vec<Shape>, Vec<Shape>) {
+    let mut counts: BTreeMap<PathBuf, usize> = BTreeMap::new();
+    for shape in &shapes {
+        *counts.entry(shape.model()).or_default() += 1;
+    }
+    let wanted = shapes.len() / 5;
+    let mut kept_out = BTreeSet::new();
+    let mut count = 0;
+    for shape in shapes.iter().rev() {
+        if count >= wanted {
+            break;
+        }
+        let model = shape.model();
+        let more = counts.get(&model).copied().unwrap_or(0);
+        if count + more < shapes.len() && kept_out.insert(model) {
+            count += more;
+        }
+    }
+    let is_trained_on = |shape: &Shape| !kept_out.contains(&shape.model());
+    shapes.into_iter().partition(is_trained_on)
+}
+
 fn labels(shapes: &[Shape]) -> Vec<u8> {
     shapes.iter().map(|shape| shape.class as u8).collect()
 }
@@ -156,7 +181,7 @@ pub fn run(command: &FeaturesCommand) -> Result<()> {
         std::mem::swap(&mut train, &mut test);
     }
     if test.is_empty() && command.probe {
-        test = train.split_off(train.len() - train.len() / 5);
+        (train, test) = split_by_model(train);
     }
     if train.is_empty() {
         return Err(failure(
@@ -260,4 +285,37 @@ fn write(path: &Path, parts: [(&HostTensor, &Vec<u8>); 2]) -> Result<()> {
         let _ = std::fs::remove_file(&temporary);
         at_path(Kind::Disk, "write", path, &std::io::Error::other(error))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use shapes::voxels::Voxels;
+
+    fn named(names: impl Iterator<Item = String>) -> Vec<Shape> {
+        let shape = |name| Shape {
+            voxels: Voxels::new([1; 3]),
+            class: 0,
+            name,
+        };
+        names.map(shape).collect()
+    }
+
+    #[test]
+    fn orientations_of_a_model_are_all_kept_out_or_none() {
+        // In an order in which the orientations lie apart.
+        let names = (0..120).map(|at| format!("a/chair_{:09}_{}.mat", at * 7 % 10, at / 10 + 1));
+        let (train, test) = split_by_model(named(names));
+        assert_eq!((train.len(), test.len()), (96, 24));
+        let models =
+            |shapes: &[Shape]| -> BTreeSet<PathBuf> { shapes.iter().map(Shape::model).collect() };
+        assert!(models(&train).is_disjoint(&models(&test)));
+        // Without orientations, the last fifth.
+        let (train, test) = split_by_model(named((0..11).map(|at| format!("{at}.off"))));
+        let names: Vec<_> = test.iter().map(|shape| shape.name.as_str()).collect();
+        assert_eq!((train.len(), names), (9, vec!["9.off", "10.off"]));
+        // One model alone cannot be on both sides.
+        let (train, test) = split_by_model(named((1..13).map(|at| format!("x_1_{at}.mat"))));
+        assert_eq!((train.len(), test.len()), (12, 0));
+    }
 }

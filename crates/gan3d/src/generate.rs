@@ -11,8 +11,10 @@ use burn::module::Module;
 use burn::tensor::Device;
 use gan_core::command::{CheckpointArguments, InterpolateCommand, print, run_of, save_picture};
 use gan_core::config::{Configuration, from_identity};
+use gan_core::console::{Console, Voice};
 use gan_core::failure::{Kind, at_path, failure};
 use gan_core::located::{self, Located};
+use gan_core::random::Prior;
 use gan_core::weights::{self, Tensors};
 use gan_core::{animation, device, latent, picture as sheets};
 use image::RgbImage;
@@ -42,20 +44,26 @@ impl Sampler {
         let networks = ["generator_ema", "generator"];
         let place = Some(checkpoint.as_ref());
         let found = located::find(place, Path::new("runs"), "gan3d", &[STAGE], &networks)?;
-        Self::new(found, device::parse("cpu")?)
+        Self::new(found, &Untold::default(), device::parse("cpu")?)
     }
 
-    pub(crate) fn find(arguments: &CheckpointArguments) -> Result<Self> {
+    pub(crate) fn find(arguments: &CheckpointArguments, untold: &Untold) -> Result<Self> {
         let device = device::parse(&arguments.device)?;
-        Self::new(arguments.find("gan3d", &[STAGE], "generator")?, device)
+        let found = arguments.find("gan3d", &[STAGE], "generator")?;
+        if found.config().is_none() {
+            Console::new(Voice::Normal).say(&untold.assumed(&found.file.tensors)?);
+        }
+        Self::new(found, untold, device)
     }
 
-    fn new(found: Located, device: Device) -> Result<Self> {
+    fn new(found: Located, untold: &Untold, device: Device) -> Result<Self> {
         let path = found.path.clone();
         let reading = || format!("reading {}", path.display());
         let config = match found.config() {
             Some(text) => from_identity(&path.display().to_string(), text)?,
-            None => generator_config(&found.file.tensors).with_context(reading)?,
+            None => untold
+                .complete(generator_config(&found.file.tensors).with_context(reading)?)
+                .with_context(reading)?,
         };
         let project =
             64 * config.latent_dim as u64 * ((config.width_g as u64) << (config.layers() - 2));
@@ -73,7 +81,7 @@ impl Sampler {
 
     /// The volume of each seed.
     pub fn sample(&self, seeds: &[u64]) -> Vec<Volume> {
-        let prior = self.config.prior();
+        let prior = self.config.prior;
         let latents: Vec<_> = seeds
             .iter()
             .map(|seed| prior.latent(*seed, self.config.latent_dim))
@@ -81,7 +89,7 @@ impl Sampler {
         self.decode(&latents)
     }
 
-    /// The volume of each latent vector of `latent_dim` values in [0, 1].
+    /// The volume of each latent vector of `latent_dim` values in the range of the configuration's prior.
     pub fn decode(&self, latents: &[Vec<f32>]) -> Vec<Volume> {
         if latents.is_empty() {
             return Vec::new();
@@ -176,6 +184,18 @@ pub fn discriminator(
     let networks = ["discriminator"];
     let found = located::find(place, &arguments.out, "gan3d", &[STAGE], &networks)?;
     let reading = || format!("reading {}", found.path.display());
+    let is_generator = found.config().is_none()
+        && kernels(&found.file.tensors).is_ok_and(|shapes| shapes[0][1] > 1);
+    if is_generator {
+        return Err(failure(
+            Kind::Checkpoint,
+            format!(
+                "{} is a generator, and a discriminator is needed here: name a run, or a step folder (complete does without \
+                 one with --prior-weight 0)",
+                found.path.display()
+            ),
+        ));
+    }
     let config = match found.config() {
         Some(text) => from_identity(&found.path.display().to_string(), text)?,
         None => discriminator_config(&found.file.tensors).with_context(reading)?,
@@ -187,9 +207,63 @@ pub fn discriminator(
     Ok((network.valid(), config))
 }
 
+/// What a file without a configuration, such as a `.pth`, does not say.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct Untold {
+    /// How z was drawn, where the file does not say it, as a .pth: unit (the paper's, without this flag) or normal (that
+    /// of the presets quick and chairs).
+    #[arg(long)]
+    pub prior: Option<Prior>,
+    /// Voxels along a side, where the file does not say it and its tensors fit two sizes.
+    #[arg(long, value_name = "VOXELS")]
+    pub resolution: Option<usize>,
+}
+
+impl Untold {
+    /// A configuration that was read from tensors, with what they do not tell.
+    fn complete(&self, config: Config) -> Result<Config> {
+        let mut config = config;
+        config.prior = self.prior.unwrap_or(config.prior);
+        if let Some(resolution) = self.resolution {
+            let doublings = config.layers() - 1;
+            let start = resolution >> doublings;
+            if ![2, 4].contains(&start) || start << doublings != resolution {
+                return Err(failure(
+                    Kind::Usage,
+                    format!(
+                        "--resolution {resolution} is not legal: with so many layers it is {} or {}",
+                        2 << doublings,
+                        4 << doublings
+                    ),
+                ));
+            }
+            (config.start, config.resolution) = (start, resolution);
+        }
+        Ok(config)
+    }
+
+    /// What is assumed of a file, in a sentence.
+    fn assumed(&self, tensors: &Tensors) -> Result<String> {
+        let config = self.complete(generator_config(tensors)?)?;
+        let prior = match config.prior {
+            Prior::Normal => "normal",
+            Prior::Uniform => "uniform",
+            Prior::Unit => "unit",
+        };
+        Ok(format!(
+            "the file has no configuration: taken for {0} x {0} x {0} voxels (--resolution) and z from the prior {prior} \
+             (--prior)",
+            config.resolution
+        ))
+    }
+}
+
 /// What a volume becomes.
 #[derive(Debug, Clone, clap::Args)]
 pub struct ShapeArguments {
+    /// What the file does not say.
+    #[command(flatten)]
+    pub untold: Untold,
     /// From this probability on, a voxel is full. The authors use 0.1 for pictures.
     #[arg(long, default_value_t = picture::THRESHOLD)]
     pub threshold: f32,
@@ -298,7 +372,7 @@ pub struct GenerateCommand {
     /// How many samples: seeds 0 to NUM - 1.
     #[arg(long, default_value_t = 16)]
     pub num: usize,
-    /// The files of each shape, such as npy,glb; none with an empty list.
+    /// The files of each shape, such as npy,glb.
     #[arg(long, value_delimiter = ',', default_value = "npy,glb")]
     pub formats: Vec<Format>,
     /// What becomes of volumes.
@@ -322,6 +396,8 @@ pub struct GenerateCommand {
 const SHOWN: usize = 64;
 /// Shapes on the turntable at most: each frame draws all of them.
 const TURNED: usize = 16;
+/// Pixels of all frames of the turntable at most: they are in memory together.
+const MOST_PIXELS: usize = 200_000_000;
 /// Between two frames.
 const DELAY: u32 = 90;
 
@@ -345,10 +421,21 @@ impl GenerateCommand {
             }
         }
         self.shape.check()?;
-        match &self.seeds {
-            Some(text) => latent::parse_seeds(text),
-            None => Ok((0..self.num as u64).collect()),
+        let seeds = match &self.seeds {
+            Some(text) => latent::parse_seeds(text)?,
+            None => (0..self.num as u64).collect(),
+        };
+        let turned = seeds.len().min(TURNED) * self.frames;
+        if turned.saturating_mul((self.size as usize).pow(2)) > MOST_PIXELS {
+            return Err(failure(
+                Kind::Usage,
+                format!(
+                    "--size {} with --frames {} is more than a turntable can hold: lower one of them",
+                    self.size, self.frames
+                ),
+            ));
         }
+        Ok(seeds)
     }
 }
 
@@ -358,7 +445,7 @@ impl GenerateCommand {
 /// When the checkpoint cannot be used or a file cannot be written.
 pub fn generate(command: &GenerateCommand) -> Result<()> {
     let seeds = command.seeds()?;
-    let sampler = Sampler::find(&command.weights)?;
+    let sampler = Sampler::find(&command.weights, &command.shape.untold)?;
     let folder = match &command.output {
         Some(folder) => folder.clone(),
         None => run_of(sampler.path())
@@ -372,6 +459,7 @@ pub fn generate(command: &GenerateCommand) -> Result<()> {
     };
     std::fs::create_dir_all(&folder)
         .map_err(|error| at_path(Kind::Disk, "create", &folder, &error))?;
+    warn_of_others(&folder, &seeds);
     let mut meshes = Vec::new();
     let mut empty = Vec::new();
     for some in seeds.chunks(command.batch_size) {
@@ -398,7 +486,7 @@ pub fn generate(command: &GenerateCommand) -> Result<()> {
         &meshes,
         columns,
         command.size,
-        &picture::camera(),
+        &picture::camera_of(&meshes),
         &material,
     );
     save_picture(&folder.join("sheet.png"), &sheet)?;
@@ -422,6 +510,29 @@ pub fn generate(command: &GenerateCommand) -> Result<()> {
     Ok(())
 }
 
+/// Says that shapes of other seeds lie in a folder: `eval voxels` would count them.
+fn warn_of_others(folder: &Path, seeds: &[u64]) {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let others = entries
+        .filter_map(|entry| {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let digits: String = name
+                .strip_prefix("seed_")?
+                .chars()
+                .take_while(char::is_ascii_digit)
+                .collect();
+            digits.parse::<u64>().ok()
+        })
+        .filter(|seed| !seeds.contains(seed))
+        .count();
+    if others > 0 {
+        Console::new(Voice::Normal).warn(&format!(
+            "{} holds {others} files of other seeds, which stay",
+            folder.display()
+        ));
+    }
+}
+
 /// Shapes to a row.
 fn columns(count: usize) -> usize {
     if count > 16 { 8 } else { 4 }
@@ -429,7 +540,7 @@ fn columns(count: usize) -> usize {
 
 /// Shapes beside each other, all turning.
 fn turning(meshes: &[Mesh], frames: usize, cell: u32) -> Vec<RgbImage> {
-    let (camera, material) = (picture::camera(), Material::default());
+    let (camera, material) = (picture::camera_of(meshes), Material::default());
     let turns: Vec<Vec<RgbImage>> = meshes
         .iter()
         .map(|mesh| render::turntable(mesh, frames, cell, &camera, &material))
@@ -471,12 +582,19 @@ pub fn interpolate(command: &WalkCommand) -> Result<()> {
             "--format must be obj, ply, stl or glb",
         ));
     }
-    let sampler = Sampler::find(&command.walk.weights)?;
-    if let Some(folder) = &command.meshes {
-        std::fs::create_dir_all(folder)
-            .map_err(|error| at_path(Kind::Disk, "create", folder, &error))?;
+    if let Some(folder) = &command.meshes
+        && std::fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some())
+    {
+        return Err(failure(
+            Kind::Usage,
+            format!(
+                "--meshes {} is not empty: name a new folder",
+                folder.display()
+            ),
+        ));
     }
-    let (prior, width) = (sampler.config.prior(), sampler.config.latent_dim);
+    let sampler = Sampler::find(&command.walk.weights, &command.shape.untold)?;
+    let (prior, width) = (sampler.config.prior, sampler.config.latent_dim);
     let cell = command.walk.size.max(64);
     let stops = match &command.walk.expression {
         Some(_) => 1,
@@ -496,6 +614,8 @@ pub fn interpolate(command: &WalkCommand) -> Result<()> {
                     && voxels.count() > 0
                     && number < frames
                 {
+                    std::fs::create_dir_all(folder)
+                        .map_err(|error| at_path(Kind::Disk, "create", folder, &error))?;
                     let name = format!("frame_{number:04}");
                     command
                         .format

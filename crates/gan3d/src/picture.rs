@@ -15,10 +15,21 @@ pub const ROUNDS: usize = 12;
 /// Side of a shape's picture in pixels.
 const CELL: u32 = 128;
 
-/// The camera of every sheet: shapes keep their sizes.
+/// The camera of shapes that are looked at one after the other: they keep their sizes.
 pub fn camera() -> Camera {
     Camera {
-        framing: Framing::UnitCube,
+        framing: Framing::Cylinder {
+            radius: 0.5,
+            half_height: 0.5,
+        },
+        ..Camera::default()
+    }
+}
+
+/// The camera of shapes beside each other: they keep their sizes, and the largest fills its cell.
+pub fn camera_of(meshes: &[Mesh]) -> Camera {
+    Camera {
+        framing: Framing::of(meshes),
         ..Camera::default()
     }
 }
@@ -31,7 +42,7 @@ pub fn mesh(shape: &Voxels) -> Mesh {
 /// Shapes beside each other, eight to a row.
 pub fn sheet(shapes: &[Voxels]) -> RgbImage {
     let meshes: Vec<Mesh> = shapes.iter().map(mesh).collect();
-    render::sheet(&meshes, 8, CELL, &camera(), &Material::default())
+    render::sheet(&meshes, 8, CELL, &camera_of(&meshes), &Material::default())
 }
 
 /// How much of their space shapes fill, and how far they are from each other.
@@ -84,7 +95,7 @@ impl Variety {
         (count > 1 && self.distance < 0.05).then(|| {
             format!(
                 "samples are nearly the same (mean 1 - IoU of {:.3}): the generator makes one shape only; go back to an \
-                 earlier checkpoint, or lower --lr-g",
+                 earlier checkpoint, lower --lr-g, or begin anew with --prior normal",
                 self.distance
             )
         })

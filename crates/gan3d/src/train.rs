@@ -15,8 +15,7 @@ use gan_core::device;
 use gan_core::failure::{Kind, failure};
 use gan_core::init::{Initial, initialise};
 use gan_core::layers::Statistics;
-use gan_core::learner::{Ema, Gathered, Learner};
-use gan_core::located::{self, Located, is_single_file};
+use gan_core::learner::{Ema, Gathered, Learner, begin_from};
 use gan_core::loss::{GeneratorLoss, discriminator_loss};
 use gan_core::random::Stream;
 use gan_core::stage::{At, Panel, Scalars, Stage, fit};
@@ -99,18 +98,8 @@ impl Gan {
     /// # Errors
     /// When the file is missing or of another network.
     pub fn init_from(&mut self, place: &Path, out: &Path) -> Result<()> {
-        let find = |networks: &[&str]| located::find(Some(place), out, "gan3d", &[STAGE], networks);
-        let named = |found: &Located| format!("{} does not fit", found.path.display());
-        let found = find(&["generator", "generator_ema"])?;
-        self.generator
-            .load_weights(&found.file.tensors)
-            .with_context(|| named(&found))?;
-        if !is_single_file(place) {
-            let found = find(&["discriminator"])?;
-            self.discriminator
-                .load_weights(&found.file.tensors)
-                .with_context(|| named(&found))?;
-        }
+        let (generator, discriminator) = (&mut self.generator, &mut self.discriminator);
+        begin_from(place, out, ["gan3d", STAGE], generator, discriminator)?;
         self.average.reset(self.generator.network());
         Ok(())
     }
@@ -138,7 +127,7 @@ impl Gan {
 
     fn latent(&self, stream: &mut Stream, count: usize) -> Tensor<2> {
         let width = self.config.latent_dim;
-        let values = self.config.prior().draw(stream, count * width);
+        let values = self.config.prior.draw(stream, count * width);
         let data = TensorData::new(values, [count, width]);
         Tensor::from_data(data, &self.device.clone().autodiff())
     }
@@ -203,10 +192,7 @@ impl Stage for Gan {
         }
         if moves {
             let moved = self.discriminator.apply(gathered, at);
-            scalars.put("lr_d", moved.learning_rate);
-            if let Some(norm) = moved.gradient_norm {
-                scalars.add("grad_norm_d", norm);
-            }
+            moved.tell(&mut scalars, ["lr_d", "grad_norm_d"]);
         }
         self.gate.accuracy = hits as f32 / seen as f32;
         scalars.put("accuracy_d", f64::from(self.gate.accuracy));
@@ -225,10 +211,7 @@ impl Stage for Gan {
             gathered = self.generator.gather(share(loss), gathered);
         }
         let moved = self.generator.apply(gathered, at);
-        scalars.put("lr_g", moved.learning_rate);
-        if let Some(norm) = moved.gradient_norm {
-            scalars.add("grad_norm_g", norm);
-        }
+        moved.tell(&mut scalars, ["lr_g", "grad_norm_g"]);
         let updates = self.generator.updates();
         self.average.follow(self.generator.network(), updates);
         Ok(scalars)
@@ -237,7 +220,7 @@ impl Stage for Gan {
     fn preview(&self, at: &At) -> Result<(Vec<Panel>, Scalars)> {
         let width = self.config.latent_dim;
         let mut stream = Stream::new(at.seed, "preview", 0);
-        let noise = self.config.prior().draw(&mut stream, SHOWN * width);
+        let noise = self.config.prior.draw(&mut stream, SHOWN * width);
         let volumes = sample(self.average.network(), noise, &self.config, &self.device);
         let shapes: Vec<Voxels> = volumes
             .iter()
@@ -293,13 +276,8 @@ impl Stage for Gan {
         visit("generator", &mut self.generator)?;
         visit("discriminator", &mut self.discriminator)?;
         visit("gate", &mut self.gate)?;
-        if self.config.ema_decay > 0.0 {
-            visit("generator_ema", &mut self.average)?;
-        } else {
-            // Without an average, samples come from the generator, a restored one too.
-            self.average.reset(self.generator.network());
-        }
-        Ok(())
+        let network = self.generator.network();
+        self.average.visit("generator_ema", network, visit)
     }
 }
 
@@ -341,5 +319,8 @@ pub fn train(command: &TrainCommand<Flags>) -> Result<()> {
     let extra = Metadata::from([("value_range".to_owned(), "[0, 1]".to_owned())]);
     let (mut run, plan) = launch.start(&source, is_procedural.then_some(PROCEDURAL), extra)?;
     run.console().left_out("files", &source.broken);
+    if let Some(line) = &source.overlooked {
+        run.console().warn(line);
+    }
     fit(&mut gan, &source, &plan, &mut run)
 }

@@ -426,6 +426,73 @@ fn what_cannot_be_is_refused_in_a_sentence() {
     assert!(!folder.path().join("gan3d").exists());
 }
 
+/// A broken file of each kind, and what its error has to say.
+#[test]
+fn broken_files_of_every_kind_are_named_with_their_fault() {
+    let folder = tempfile::tempdir().unwrap();
+    let good = furniture(folder.path(), 60);
+    let part = Path::new(&good).join("volumetric_data/chair/30/train");
+    let whole = std::fs::read(part.join("chair_000000000_1.mat")).unwrap();
+    let header = "{'descr': '<f4', 'fortran_order': False, 'shape': (4000000000, 4000000000, 9), }";
+    let array = [
+        b"\x93NUMPY\x01\x00v\x00",
+        format!("{header:<117}\n").as_bytes(),
+    ]
+    .concat();
+    let triangles = [&[0; 80][..], &1000u32.to_le_bytes(), &[0; 100]].concat();
+    let binvox = b"#binvox 1\ndim 4 4 4\ntranslate 0 0 0\nscale 1\ndata\n\x00\x05";
+    let ply = b"ply\nformat ascii 1.0\nelement vertex 3\nproperty float x\nend_header\n0\n";
+    let corners = "v 0 0 0\nv 1 0 0\nv 0 1 0\n";
+    let broken: [(&str, Vec<u8>, &str); 9] = [
+        (
+            "html.mat",
+            b"<html></html>".repeat(20),
+            "no MATLAB file of level 5",
+        ),
+        ("cut.mat", whole[..300].to_vec(), "an element claims"),
+        (
+            "short.binvox",
+            binvox.to_vec(),
+            "4 x 4 x 4 voxels, which are 64",
+        ),
+        ("huge.npy", array, "has a side that is not 1 to 512"),
+        (
+            "count.off",
+            b"OFF\n8 12 0\n0 0 0\n".to_vec(),
+            "claims 8 vertices and 12 faces",
+        ),
+        (
+            "index.obj",
+            format!("{corners}f 1 2 9\n").into(),
+            "line 4 names vertex 9",
+        ),
+        (
+            "nan.obj",
+            corners.replace("v 1", "v nan").into(),
+            "line 2: a coordinate is NaN",
+        ),
+        ("short.stl", triangles, "claims 1000 triangles"),
+        ("short.ply", ply.to_vec(), "claims 3 times `vertex`"),
+    ];
+    for (name, bytes, _) in &broken {
+        std::fs::write(part.join(name), bytes).unwrap();
+    }
+    let (code, out, error) = contract::call(BINARY, &["data", "check", &good]);
+    assert_eq!(code, Some(3), "{out}{error}");
+    for (name, _, fault) in &broken {
+        let is_told = |line: &str| line.contains(&format!("/{name}: ")) && line.contains(fault);
+        assert!(out.lines().any(is_told), "{name}: {fault}: {out}");
+    }
+    assert!(error.contains("9 of 69 files"), "{error}");
+    // Too many for a training, which names the first of them.
+    let runs = text(&folder.path().join("runs"));
+    let said = fail(BINARY, &["train", "--data", &good, "--out", &runs], 3);
+    assert!(
+        said.contains("9 of 63 files") && said.contains("count.off"),
+        "{said}"
+    );
+}
+
 /// Keeps the parts of a stage in the order of their names.
 #[test]
 fn the_gate_is_a_part_of_the_checkpoint() {

@@ -87,7 +87,8 @@ impl<R: Read + Seek> Arrays<R> {
             .and_then(|_| reader.rewind())
             .map_err(broken)?;
         let (source, arrays) = if start == MAGIC {
-            let array = Array::read(&mut reader, length, String::new(), 0).map_err(refuse)?;
+            let array = Array::read(&mut reader, length, String::new(), 0)
+                .map_err(|fault| refuse(fault.into_text()))?;
             (Source::Npy(reader), vec![array])
         } else if start.starts_with(b"PK") {
             let mut archive = ZipArchive::new(BufReader::new(reader))
@@ -118,9 +119,21 @@ impl<R: Read + Seek> Arrays<R> {
     }
 
     /// How many shapes there are; never zero.
-    #[allow(clippy::len_without_is_empty)]
+    #[expect(clippy::len_without_is_empty, reason = "never zero")]
     pub fn len(&self) -> usize {
         self.arrays.iter().map(|array| array.count).sum()
+    }
+
+    /// The bytes that all shapes take in memory as voxels.
+    pub fn bytes(&self) -> u64 {
+        self.bytes_with(|size| size)
+    }
+
+    /// The same where `size` says how many voxels a shape of so many numbers has.
+    fn bytes_with(&self, size: impl Fn([usize; 3]) -> [usize; 3]) -> u64 {
+        let each =
+            |array: &Array| Voxels::bytes_of(size(array.size)).saturating_mul(array.count as u64);
+        self.arrays.iter().map(each).fold(0, u64::saturating_add)
     }
 
     /// The size of shape `index`.
@@ -322,7 +335,8 @@ impl<R: Read + Seek> Source<R> {
     }
 }
 
-/// The arrays of voxels in an archive of `length` bytes.
+/// The arrays of voxels in an archive of `length` bytes. Arrays of other kinds are passed over, where there is one of
+/// voxels; one that could be voxels and cannot be read is an error.
 fn in_archive<R: Read + Seek>(
     archive: &mut ZipArchive<R>,
     length: u64,
@@ -341,7 +355,8 @@ fn in_archive<R: Read + Seek>(
         let name = name.replace(char::is_control, "?");
         match in_entry(archive, index, length, &name) {
             Ok(array) => arrays.push(array),
-            Err(what) => others.push(format!("{name}: {what}")),
+            Err(Fault::Broken(what)) => return Err(format!("{name}: {what}")),
+            Err(Fault::Other(what)) => others.push(format!("{name}: {what}")),
         }
     }
     if arrays.is_empty() {
@@ -365,7 +380,7 @@ fn in_entry<R: Read + Seek>(
     index: usize,
     length: u64,
     name: &str,
-) -> Parsed<Array> {
+) -> std::result::Result<Array, Fault> {
     let mut entry = archive
         .by_index(index)
         .map_err(|error| format!("it cannot be unpacked: {error}"))?;
@@ -375,14 +390,42 @@ fn in_entry<R: Read + Seek>(
         .min(length)
         .saturating_mul(MOST_RATIO);
     if size > most {
-        return Err(format!(
+        return Err(Fault::Broken(format!(
             "it claims to unpack to {size} bytes, and more than {most} are not possible"
-        ));
+        )));
     }
     Array::read(&mut entry, size, name.to_owned(), index)
 }
 
 const MAGIC: &[u8] = b"\x93NUMPY";
+
+/// Why an array cannot be read as voxels, in words.
+enum Fault {
+    /// It is of another kind: names, labels, points.
+    Other(String),
+    /// It could be voxels.
+    Broken(String),
+}
+
+impl Fault {
+    fn into_text(self) -> String {
+        match self {
+            Self::Other(what) | Self::Broken(what) => what,
+        }
+    }
+}
+
+impl From<String> for Fault {
+    fn from(what: String) -> Self {
+        Self::Broken(what)
+    }
+}
+
+impl From<&str> for Fault {
+    fn from(what: &str) -> Self {
+        Self::Broken(what.to_owned())
+    }
+}
 
 /// What the header of an array says.
 struct Array {
@@ -401,12 +444,17 @@ struct Array {
 
 impl Array {
     /// Reads the header of an array of `length` bytes in all, and checks it against them.
-    fn read(reader: &mut impl Read, length: u64, name: String, entry: usize) -> Parsed<Self> {
+    fn read(
+        reader: &mut impl Read,
+        length: u64,
+        name: String,
+        entry: usize,
+    ) -> std::result::Result<Self, Fault> {
         let mut start = [0; 10];
         let cut = |_| "its header is cut short".to_owned();
         reader.read_exact(&mut start).map_err(cut)?;
         if !start.starts_with(MAGIC) {
-            return Err("it is no array of numpy".to_owned());
+            return Err("it is no array of numpy".into());
         }
         let (taken, header) = match start[6] {
             1 => (10, usize::from(u16::from_le_bytes([start[8], start[9]]))),
@@ -416,28 +464,30 @@ impl Array {
                 let size = u32::from_le_bytes([start[8], start[9], rest[0], rest[1]]);
                 (12, size as usize)
             }
-            other => return Err(format!("its format has version {other}; 1 to 3 are read")),
+            other => return Err(format!("its format has version {other}; 1 to 3 are read").into()),
         };
         if header > MOST_HEADER {
             return Err(format!(
                 "its header claims {header} bytes; at most {MOST_HEADER} are read"
-            ));
+            )
+            .into());
         }
         let mut text = vec![0; header];
         reader.read_exact(&mut text).map_err(cut)?;
         let text = String::from_utf8(text).map_err(|_| "its header is no text".to_owned())?;
-        let number = Number::parse(value(&text, "descr")?)?;
+        let fault = if is_of_another_kind(&text) {
+            Fault::Other
+        } else {
+            Fault::Broken
+        };
+        let number = Number::parse(value(&text, "descr")?).map_err(fault)?;
         let is_fortran = match value(&text, "fortran_order")? {
             order if order.starts_with("True") => true,
             order if order.starts_with("False") => false,
-            _ => return Err("its header does not say `fortran_order`".to_owned()),
+            _ => return Err("its header does not say `fortran_order`".into()),
         };
-        let sides = value(&text, "shape")?
-            .strip_prefix('(')
-            .and_then(|rest| rest.split_once(')'))
-            .map(|(sides, _)| sides)
-            .ok_or("its header names no shape")?;
-        let (count, size) = layout(sides)?;
+        let sides = sides(&text)?;
+        let (count, size) = layout(sides).map_err(fault)?;
         let held = length.saturating_sub((taken + header) as u64);
         let claimed = (checked_size(size)? as u64)
             .checked_mul(number.bytes as u64)
@@ -447,7 +497,8 @@ impl Array {
                 "its header claims ({sides}) numbers of {} bytes, but {held} bytes follow: the file is \
                  cut short or damaged",
                 number.bytes
-            ));
+            )
+            .into());
         }
         Ok(Self {
             name,
@@ -486,6 +537,40 @@ fn value<'a>(text: &'a str, key: &str) -> Parsed<&'a str> {
         .and_then(|(_, rest)| rest.trim_start().strip_prefix(':'))
         .map(str::trim_start)
         .ok_or_else(|| format!("its header does not say `{key}`"))
+}
+
+/// The sides of an array as its header has them, without the brackets.
+fn sides(text: &str) -> Parsed<&str> {
+    value(text, "shape")?
+        .strip_prefix('(')
+        .and_then(|rest| rest.split_once(')'))
+        .map(|(sides, _)| sides)
+        .ok_or_else(|| "its header names no shape".to_owned())
+}
+
+/// Whether a header is that of an array which nobody would take for voxels: of fewer than three or more than five sides,
+/// of texts, dates or records, or of points, colours and the like.
+fn is_of_another_kind(text: &str) -> bool {
+    let kind = value(text, "descr").unwrap_or_default();
+    let name = kind.trim_start_matches(['\'', '"', '<', '>', '|', '=']);
+    if name.starts_with(['U', 'S', 'M', 'm', 'V', '[']) {
+        return true;
+    }
+    // Python 2 had 30L.
+    let numbers = |text: &str| -> Option<Vec<usize>> {
+        text.split(',')
+            .map(|side| side.trim().trim_end_matches('L'))
+            .filter(|side| !side.is_empty())
+            .map(|side| side.parse().ok())
+            .collect()
+    };
+    let Some(sides) = sides(text).ok().and_then(numbers) else {
+        return false;
+    };
+    let is_of_points = sides.last().is_some_and(|last| *last <= 4)
+        && sides.len() == 3
+        && sides.iter().any(|side| *side > Voxels::MOST_SIDE);
+    !(3..=5).contains(&sides.len()) || is_of_points
 }
 
 /// How many shapes there are, and their size, by the sides of an array.
@@ -752,38 +837,41 @@ pub fn has_packed(path: &Path) -> bool {
     names().unwrap_or(false)
 }
 
-/// Reads packed voxels.
+/// Reads packed voxels, once from the first to the last. `admit` is told before how many shapes there are, and the bytes
+/// that they will take in memory.
 ///
 /// # Errors
-/// As [`Arrays::open`], and [`Kind::Data`] for numbers that are no bytes.
-pub fn read_packed(path: &Path) -> Result<Vec<Voxels>> {
+/// As [`Arrays::open`], that of `admit`, and [`Kind::Data`] for numbers that are no bytes.
+pub fn read_packed(
+    path: &Path,
+    admit: impl FnOnce(usize, u64) -> Result<()>,
+) -> Result<Vec<Voxels>> {
+    let refuse = |what: String| failure(Kind::Data, format!("{}: {what}", path.display()));
+    let unpacked = |[x, y, z]: [usize; 3]| [x, y, 8 * z];
     let mut arrays = Arrays::open_named(path, PACKED)?;
-    (0..arrays.len())
-        .map(|index| {
-            let [x, y, z] = arrays.size(index);
-            let size = [x, y, 8 * z];
-            checked_size(size)
-                .map_err(|what| failure(Kind::Data, format!("{}: {what}", path.display())))?;
-            let bytes = arrays.values(index)?;
-            let mut voxels = Voxels::new(size);
-            for (place, value) in bytes.into_iter().enumerate() {
-                if value.fract() != 0.0 || !(0.0..256.0).contains(&value) {
-                    return Err(failure(
-                        Kind::Data,
-                        format!("{}: {PACKED} is not of bytes: {value}", path.display()),
-                    ));
-                }
-                let byte = value as u8;
-                for bit in (0..8).filter(|bit| byte >> bit & 1 == 1) {
-                    voxels.set(
-                        [place / (y * z), place / z % y, 8 * (place % z) + bit],
-                        true,
-                    );
-                }
+    for array in &arrays.arrays {
+        checked_size(unpacked(array.size)).map_err(refuse)?;
+    }
+    admit(arrays.len(), arrays.bytes_with(unpacked))?;
+    let mut all: Vec<Voxels> = Vec::new();
+    for index in 0..arrays.arrays.len() {
+        let Array { count, size, .. } = arrays.arrays[index];
+        let first = all.len();
+        arrays.walk(index, 0..count, |shape, place, value| {
+            if value.fract() != 0.0 || !(0.0..256.0).contains(&value) {
+                return Err(refuse(format!("{PACKED} is not of bytes: {value}")));
             }
-            Ok(voxels)
-        })
-        .collect()
+            if first + shape == all.len() {
+                all.push(Voxels::new(unpacked(size)));
+            }
+            let byte = value as u8;
+            for bit in (0..8).filter(|bit| byte >> bit & 1 == 1) {
+                all[first + shape].fill(8 * place + bit);
+            }
+            Ok(())
+        })?;
+    }
+    Ok(all)
 }
 
 /// Writes shapes of one size, a bit a voxel, as [`PACKED`]; their height is a multiple of eight.
@@ -1193,6 +1281,44 @@ mod tests {
     }
 
     #[test]
+    fn a_broken_array_of_voxels_breaks_its_archive_and_others_do_not() {
+        let folder = folder();
+        let path = folder.path().join("a.npz");
+        let good = || array("'|b1'", "False", "(1, 2, 2)", &[1; 4]);
+        for (second, expected) in [
+            (
+                array("'|b1'", "False", "(2, 2, 2)", &[1; 7]),
+                "second: its header claims (2, 2, 2) numbers of 1 bytes, but 7 bytes follow",
+            ),
+            (
+                array("'<f2'", "False", "(2, 2, 2)", &[0; 16]),
+                "second: its numbers are of type <f2",
+            ),
+            (
+                array("'|O'", "False", "(2, 2, 2)", b"pickle"),
+                "second: it is an array of Python objects",
+            ),
+            (
+                array("'|u1'", "False", "(2, 600, 8)", &[0; 9600]),
+                "second: a grid of 2 x 600 x 8 voxels",
+            ),
+            (b"hello".to_vec(), "second: its header is cut short"),
+        ] {
+            std::fs::write(&path, archive(&[("a.npy", good()), ("second.npy", second)])).unwrap();
+            let said = refused(&path);
+            assert!(said.contains(expected), "{said}");
+        }
+        for other in [
+            array("'<U3'", "False", "(1, 2, 2)", &[0; 48]),
+            array("'<i8'", "False", "(2, 1)", &[0; 16]),
+            array("'<f4'", "False", "(2, 600, 3)", &[0; 14400]),
+        ] {
+            std::fs::write(&path, archive(&[("a.npy", good()), ("other.npy", other)])).unwrap();
+            assert_eq!(all(&path).unwrap().len(), 1);
+        }
+    }
+
+    #[test]
     fn packed_shapes_come_back() {
         let folder = folder();
         let path = folder.path().join("a.npz");
@@ -1203,9 +1329,32 @@ mod tests {
             .collect();
         write_packed(&path, &shapes).unwrap();
         assert!(has_packed(&path));
-        assert_eq!(read_packed(&path).unwrap(), shapes);
+        let any = |_, _| Ok(());
+        let mut told = (0, 0);
+        let read = read_packed(&path, |count, bytes| {
+            told = (count, bytes);
+            Ok(())
+        });
+        assert_eq!(read.unwrap(), shapes);
+        assert_eq!(told, (3, 3 * Voxels::bytes_of([3, 5, 16])));
+        let few = read_packed(&path, |_, _| anyhow::bail!("too much"));
+        assert_eq!(few.unwrap_err().to_string(), "too much");
+        // The same bytes as numpy saves an array in Fortran order.
+        let mut bytes = vec![0; 3 * 3 * 5 * 2];
+        for (shape, voxels) in shapes.iter().enumerate() {
+            for [x, y, z] in voxels.full() {
+                bytes[shape + 3 * (x + 3 * (y + 5 * (z / 8)))] |= 1u8 << (z % 8);
+            }
+        }
+        let in_fortran = array("'|u1'", "True", "(3, 3, 5, 2)", &bytes);
+        std::fs::write(&path, archive(&[("packed.npy", in_fortran)])).unwrap();
+        assert_eq!(read_packed(&path, any).unwrap(), shapes);
+        let tall = array("'|u1'", "False", "(1, 1, 1, 65)", &[0; 65]);
+        std::fs::write(&path, archive(&[("packed.npy", tall)])).unwrap();
+        let said = read_packed(&path, any).unwrap_err().to_string();
+        assert!(said.contains("a grid of 1 x 1 x 520 voxels"), "{said}");
         write_npz(&path, Stored::Byte, &shapes).unwrap();
-        assert!(!has_packed(&path) && read_packed(&path).is_err());
+        assert!(!has_packed(&path) && read_packed(&path, any).is_err());
         let none = write_packed(&path, &[]).unwrap_err().to_string();
         assert!(none.contains("no shapes"), "{none}");
     }

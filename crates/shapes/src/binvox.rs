@@ -63,7 +63,9 @@ impl Binvox {
     /// What is wrong, in words.
     pub fn parse(bytes: &[u8]) -> Parsed<Self> {
         let (header, runs) = Header::parse(bytes)?;
-        let size = header.size;
+        let size = header
+            .size
+            .ok_or("its header has no line `dim` before `data`")?;
         let count = checked_size(size)?;
         // Before anything is allocated: the runs say how many voxels there are.
         let held: usize = runs.chunks_exact(2).map(|run| usize::from(run[1])).sum();
@@ -147,8 +149,8 @@ impl Binvox {
 
 struct Header {
     version: u32,
-    /// Voxels along x, y and z.
-    size: [usize; 3],
+    /// Voxels along x, y and z, once a line said so.
+    size: Option<[usize; 3]>,
     translate: [f64; 3],
     scale: f64,
 }
@@ -175,7 +177,7 @@ impl Header {
             })?;
         let mut header = Self {
             version,
-            size: [0; 3],
+            size: None,
             translate: [0.0; 3],
             scale: 1.0,
         };
@@ -198,7 +200,7 @@ impl Header {
                     // Along x, z and y: in the order of the voxels, the fastest last.
                     let [x, z, y] =
                         numbers(&mut found).ok_or_else(|| expected("`dim 32 32 32`"))?;
-                    header.size = [x, y, z];
+                    header.size = Some([x, y, z]);
                 }
                 Some(b"translate") => {
                     header.translate =
@@ -208,9 +210,6 @@ impl Header {
                     header.scale = number(found.next())
                         .filter(|scale: &f64| scale.is_finite())
                         .ok_or_else(|| expected("`scale 1`"))?;
-                }
-                Some(b"data") if header.size == [0; 3] => {
-                    return Err("its header has no line `dim` before `data`".to_owned());
                 }
                 Some(b"data") => return Ok((header, lines.rest())),
                 None => {}
@@ -340,7 +339,12 @@ mod tests {
                 header("0 2 2"),
                 "a grid of 0 x 2 x 2 voxels has a side that is not 1 to 512",
             ),
+            (
+                header("0 0 0"),
+                "a grid of 0 x 0 x 0 voxels has a side that is not 1 to 512: save a grid that has voxels",
+            ),
             (header("2 2 100000"), "a grid of 2 x 100000 x 2 voxels"),
+            (header("513 2 2"), "not 1 to 512: reduce it first"),
             (header("18446744073709551615 2 2"), "not 1 to 512"),
             (
                 header("512 512 512"),

@@ -10,6 +10,7 @@ use anyhow::Result;
 use gan_core::failure::{Kind, failure};
 use gan_core::files::Wanted;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// Endings of files that [`read_voxels`] reads and [`write_voxels`] writes.
 pub const VOXELS: [&str; 4] = ["mat", "binvox", "npy", "npz"];
@@ -24,7 +25,7 @@ pub const SHAPES: Wanted = Wanted {
     what: "shapes",
 };
 
-/// Which axis of a mesh points up.
+/// Which axis of a shape points up, be it voxels or a mesh.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Up {
     /// The third, as in ModelNet.
@@ -40,7 +41,7 @@ pub struct Reading {
     /// Voxels along each side of the cube that a mesh is put into, with a tenth of it empty on each side, as in
     /// 3D-ShapeNets.
     pub side: usize,
-    /// Which axis of meshes points up.
+    /// Which axis points up in the files.
     pub up: Up,
     /// From this number on, a voxel is full.
     pub threshold: f32,
@@ -56,14 +57,73 @@ impl Default for Reading {
     }
 }
 
-/// Reads all shapes of a file, a mesh as the voxels that it touches or encloses.
+/// How many bytes shapes may take in memory, counted together for all threads that read.
+#[derive(Debug)]
+pub struct Budget {
+    most: u64,
+    taken: AtomicU64,
+    is_spent: AtomicBool,
+}
+
+impl Budget {
+    /// Of so many bytes.
+    pub fn new(most: u64) -> Self {
+        Self {
+            most,
+            taken: AtomicU64::new(0),
+            is_spent: AtomicBool::new(false),
+        }
+    }
+
+    /// Whether more was asked for than there is.
+    pub fn is_spent(&self) -> bool {
+        self.is_spent.load(Ordering::Relaxed)
+    }
+
+    fn take(&self, bytes: u64, path: &Path) -> Result<()> {
+        let before = self.taken.fetch_add(bytes, Ordering::Relaxed);
+        if before.saturating_add(bytes) <= self.most && !self.is_spent() {
+            return Ok(());
+        }
+        self.is_spent.store(true, Ordering::Relaxed);
+        Err(failure(
+            Kind::Data,
+            format!(
+                "{}: with its shapes, all take more than {} bytes",
+                path.display(),
+                self.most
+            ),
+        ))
+    }
+
+    /// What a file did not need in the end.
+    fn give_back(&self, bytes: u64) {
+        self.taken.fetch_sub(bytes, Ordering::Relaxed);
+    }
+}
+
+/// Reads all shapes of a file, a mesh as the voxels that it touches or encloses, with z up.
 ///
 /// # Errors
 /// A [`Kind::Data`] failure that names the file and what is wrong with it.
 pub fn read(path: &Path, reading: &Reading) -> Result<Vec<Voxels>> {
+    read_within(path, reading, &Budget::new(u64::MAX))
+}
+
+/// [`read`], while the shapes of all files together take no more than a budget.
+///
+/// # Errors
+/// As [`read`], and when the budget is spent: nothing is read then.
+pub fn read_within(path: &Path, reading: &Reading, budget: &Budget) -> Result<Vec<Voxels>> {
+    budget.take(0, path)?;
     if !MESHES_READ.contains(&ending(path).as_str()) {
-        return read_voxels(path, reading.threshold);
+        let shapes = voxels_within(path, reading.threshold, budget)?;
+        return Ok(match reading.up {
+            Up::Z => shapes,
+            Up::Y => shapes.iter().map(Voxels::z_up_from_y_up).collect(),
+        });
     }
+    budget.take(Voxels::bytes_of([reading.side; 3]), path)?;
     let mut mesh = read_mesh(path)?;
     if reading.up == Up::Y {
         meshes::stand_upright(&mut mesh);
@@ -75,7 +135,7 @@ pub fn read(path: &Path, reading: &Reading) -> Result<Vec<Voxels>> {
 }
 
 /// Most bytes that all shapes of a file may take in memory, a bit a voxel.
-const MOST_BYTES: usize = 4 << 30;
+const MOST_BYTES: u64 = 4 << 30;
 
 /// Reads all shapes of a file; for one after the other, see [`Arrays`]. Numbers that are at least
 /// `threshold` are full voxels, where a file has numbers. The axes are those of the file.
@@ -86,35 +146,53 @@ const MOST_BYTES: usize = 4 << 30;
 /// # Panics
 /// If the threshold is not finite.
 pub fn read_voxels(path: &Path, threshold: f32) -> Result<Vec<Voxels>> {
-    match ending(path).as_str() {
-        "mat" => volumetric::read(path, threshold),
-        "binvox" => Ok(vec![Binvox::read(path)?.voxels]),
-        "npz" if arrays::has_packed(path) => arrays::read_packed(path),
-        "npy" | "npz" => {
-            let mut arrays = Arrays::open(path)?.with_threshold(threshold);
-            let bytes: usize = (0..arrays.len())
-                .map(|index| arrays.size(index).iter().product::<usize>().div_ceil(8))
-                .sum();
-            if bytes > MOST_BYTES {
-                return Err(failure(
-                    Kind::Data,
-                    format!(
-                        "{} has {} shapes, which take {bytes} bytes; at most {MOST_BYTES} are read at \
-                         once: split the file",
-                        path.display(),
-                        arrays.len()
-                    ),
-                ));
-            }
+    voxels_within(path, threshold, &Budget::new(u64::MAX))
+}
+
+fn voxels_within(path: &Path, threshold: f32, budget: &Budget) -> Result<Vec<Voxels>> {
+    let mut taken = 0;
+    // What a header claims counts before anything of that size is held.
+    let mut admit = |count: usize, bytes: u64| {
+        if bytes > MOST_BYTES {
+            return Err(failure(
+                Kind::Data,
+                format!(
+                    "{} has {count} shapes, which take {bytes} bytes; at most {MOST_BYTES} are read at once: split \
+                     the file",
+                    path.display()
+                ),
+            ));
+        }
+        taken = bytes;
+        budget.take(bytes, path)
+    };
+    let read = match ending(path).as_str() {
+        "npz" if arrays::has_packed(path) => arrays::read_packed(path, &mut admit),
+        "npy" | "npz" => Arrays::open(path).and_then(|arrays| {
+            let mut arrays = arrays.with_threshold(threshold);
+            admit(arrays.len(), arrays.bytes())?;
             let mut shapes = Vec::new();
             arrays.each(|_, voxels| {
                 shapes.push(voxels);
                 Ok(())
             })?;
             Ok(shapes)
+        }),
+        ending @ ("mat" | "binvox") => {
+            let shapes = if ending == "mat" {
+                volumetric::read(path, threshold)?
+            } else {
+                vec![Binvox::read(path)?.voxels]
+            };
+            let bytes = shapes.iter().map(|shape| Voxels::bytes_of(shape.size()));
+            admit(shapes.len(), bytes.sum()).map(|()| shapes)
         }
         _ => Err(unknown(Kind::Data, path, "voxels", &VOXELS)),
+    };
+    if read.is_err() {
+        budget.give_back(taken);
     }
+    read
 }
 
 /// Writes shapes of one size as bool; a `.binvox` or `.mat` file takes one only.
@@ -205,6 +283,56 @@ mod tests {
         }
         let none = read_voxels(&folder.path().join("a.NPY"), 1.5).unwrap();
         assert_eq!(none[0].count(), 0, "the threshold counts");
+    }
+
+    #[test]
+    fn voxels_and_meshes_with_y_up_are_stood_upright() {
+        let folder = tempfile::tempdir().unwrap();
+        let reading = Reading {
+            side: 16,
+            up: Up::Y,
+            ..Reading::default()
+        };
+        // A pole along the second axis of the file.
+        let lying = vec![Voxels::from_fn([8; 3], |[x, _, z]| x == 2 && z == 1)];
+        let upright = vec![Voxels::from_fn([8; 3], |[x, y, _]| x == 2 && y == 6)];
+        for ending in VOXELS {
+            let path = folder.path().join(format!("a.{ending}"));
+            write_voxels(&lying, &path).unwrap();
+            assert_eq!(read(&path, &reading).unwrap(), upright, "{ending}");
+            let unturned = read(&path, &Reading::default()).unwrap();
+            assert_eq!(unturned, lying, "{ending}");
+        }
+        let packed = folder.path().join("packed.npz");
+        arrays::write_packed(&packed, &lying).unwrap();
+        assert_eq!(read(&packed, &reading).unwrap(), upright);
+    }
+
+    #[test]
+    fn a_budget_is_kept_before_a_file_is_held() {
+        let folder = tempfile::tempdir().unwrap();
+        let size = [8, 8, 16];
+        let shapes = vec![Voxels::new(size); 3];
+        let bytes = 3 * Voxels::bytes_of(size);
+        let reading = Reading::default();
+        let paths = ["a.npy", "a.npz", "packed.npz"].map(|name| folder.path().join(name));
+        write_voxels(&shapes, &paths[0]).unwrap();
+        write_voxels(&shapes, &paths[1]).unwrap();
+        arrays::write_packed(&paths[2], &shapes).unwrap();
+        for path in &paths {
+            let budget = Budget::new(2 * bytes);
+            for _ in 0..2 {
+                assert_eq!(read_within(path, &reading, &budget).unwrap(), shapes);
+            }
+            assert!(!budget.is_spent());
+            assert!(read_within(path, &reading, &budget).is_err() && budget.is_spent());
+        }
+        // What cannot be read takes nothing.
+        let cut = folder.path().join("cut.npy");
+        arrays::write_values(&cut, [8; 3], [[f32::NAN; 512]]).unwrap();
+        let budget = Budget::new(bytes);
+        assert!(read_within(&cut, &reading, &budget).is_err());
+        assert!(read_within(&paths[2], &reading, &budget).is_ok());
     }
 
     #[test]

@@ -46,12 +46,42 @@ pub enum Projection {
 }
 
 /// What fills the picture. Either way it is the same from every azimuth.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Framing {
     /// The mesh, whatever its size.
     Mesh,
-    /// The cube from -0.5 to 0.5, so that meshes keep their sizes; what lies outside of it may be cut off.
-    UnitCube,
+    /// An upright cylinder around the origin, so that meshes keep their sizes; what lies outside of it may be cut off.
+    Cylinder {
+        /// Of the circle.
+        radius: f32,
+        /// From the origin up, and down.
+        half_height: f32,
+    },
+}
+
+impl Framing {
+    /// What holds the cube from -0.5 to 0.5 as it turns.
+    pub const UNIT_CUBE: Self = Self::Cylinder {
+        radius: std::f32::consts::FRAC_1_SQRT_2,
+        half_height: 0.5,
+    };
+
+    /// What holds all of several meshes as they turn; the unit cube where none has a vertex.
+    pub fn of(meshes: &[Mesh]) -> Self {
+        let (mut radius, mut half_height) = (0f32, 0f32);
+        for [x, y, z] in meshes.iter().flat_map(|mesh| &mesh.vertices) {
+            radius = radius.max(x.hypot(*y));
+            half_height = half_height.max(z.abs());
+        }
+        if radius > 0.0 && half_height > 0.0 && radius.is_finite() && half_height.is_finite() {
+            Self::Cylinder {
+                radius,
+                half_height,
+            }
+        } else {
+            Self::UNIT_CUBE
+        }
+    }
 }
 
 /// What a mesh is made of.
@@ -389,12 +419,16 @@ impl View {
     fn new(camera: &Camera, surface: &Surface, area: Area) -> Self {
         let (middle, outline) = match camera.framing {
             Framing::Mesh => ([0.0; 3], surface.outline()),
-            Framing::UnitCube => {
+            Framing::Cylinder {
+                radius,
+                half_height,
+            } => {
                 let length = |length: f64| (length / surface.unit) as f32;
-                let radius = length(0.5f64.sqrt());
+                let radius = length(f64::from(radius));
+                let height = length(f64::from(half_height));
                 (
                     surface.middle.map(|at| length(-at)),
-                    vec![[radius, length(-0.5)], [radius, length(0.5)]],
+                    vec![[radius, -height], [radius, height]],
                 )
             }
         };
@@ -1066,7 +1100,7 @@ mod tests {
         assert!((found - disc).abs() < 0.03, "{found} for {disc}");
         // In the unit cube what is half as long is a quarter of the area.
         let unit = Camera {
-            framing: Framing::UnitCube,
+            framing: Framing::UNIT_CUBE,
             ..below
         };
         assert!((seen(&cube(), &unit) - expected).abs() < 0.01);
@@ -1075,6 +1109,14 @@ mod tests {
             *vertex = scale(*vertex, 0.5);
         }
         assert!((seen(&small, &unit) - expected / 4.0).abs() < 0.01);
+        // Several keep their sizes beside each other, and the largest fills its picture.
+        let several = Camera {
+            framing: Framing::of(&[small.clone(), cube()]),
+            ..below
+        };
+        assert!((seen(&cube(), &several) - expected).abs() < 0.01);
+        assert!((seen(&small, &several) - expected / 4.0).abs() < 0.01);
+        assert_eq!(Framing::of(&[]), Framing::UNIT_CUBE);
         // Perspective fills about as much, and never more than the picture.
         for elevation in [-30.0, 0.0, 24.0, 60.0, 89.0] {
             for mesh in [cube(), ball(), chair()] {
@@ -1144,7 +1186,7 @@ mod tests {
         );
         let reach = |azimuth: f32, elevation: f32| {
             let camera = Camera {
-                framing: Framing::UnitCube,
+                framing: Framing::UNIT_CUBE,
                 ..flat(azimuth, elevation)
             };
             let picture = render(&arms, &camera, &RED, 101, 101);
@@ -1279,7 +1321,7 @@ mod tests {
             *vertex = scale(*vertex, 0.4);
         }
         let camera = Camera {
-            framing: Framing::UnitCube,
+            framing: Framing::UNIT_CUBE,
             ..camera
         };
         let picture = render(&small, &camera, &Material::default(), 160, 160);
@@ -1327,7 +1369,7 @@ mod tests {
         // From the side of the shadow, high enough to look past the upper plate.
         let at = |mesh: &Mesh, x: u32, y: u32| {
             let camera = Camera {
-                framing: Framing::UnitCube,
+                framing: Framing::UNIT_CUBE,
                 ..flat(0.0, 60.0)
             };
             let mut mesh = mesh.clone();
@@ -1462,7 +1504,7 @@ mod tests {
             let marks = silhouette(&draw(&scaled));
             assert!(differing(&marks, &silhouette(&good)) < 10, "{size}");
             let unit = Camera {
-                framing: Framing::UnitCube,
+                framing: Framing::UNIT_CUBE,
                 ..camera
             };
             let _ = render(&scaled, &unit, &RED, 40, 40);

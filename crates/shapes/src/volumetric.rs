@@ -13,7 +13,8 @@ const NAMES: [&str; 2] = ["instance", "voxels"];
 /// Reads the shapes of a file; numbers that are at least `threshold` are full voxels.
 ///
 /// # Errors
-/// [`Kind::Data`] that names the file: it is no MATLAB file, has no such variable, or one of another kind or size.
+/// [`Kind::Data`] that names the file: it is no MATLAB file, has no such variable, or one of another kind or size, or with
+/// numbers that are not finite.
 pub fn read(path: &Path, threshold: f32) -> Result<Vec<Voxels>> {
     let file = matlab::read(path)?;
     let found = NAMES
@@ -42,7 +43,7 @@ pub fn read(path: &Path, threshold: f32) -> Result<Vec<Voxels>> {
             Kind::Data,
             format!(
                 "{}: {name} has {} numbers; expected x x y x z, or n x x x y x z for several shapes, of 1 to {} voxels a \
-                 side",
+                 side: save it so, a larger one reduced",
                 path.display(),
                 dims.join(" x "),
                 Voxels::MOST_SIDE
@@ -61,15 +62,26 @@ pub fn read(path: &Path, threshold: f32) -> Result<Vec<Voxels>> {
     let mut shapes = vec![Voxels::new(size); count];
     // The first index runs fastest.
     for (index, number) in numbers.iter().enumerate() {
-        if number >= f64::from(threshold) {
-            let (shape, at) = (index % count, index / count);
-            let at = [
-                at % size[0],
-                at / size[0] % size[1],
-                at / (size[0] * size[1]),
-            ];
-            shapes[shape].set(at, true);
+        let is_full = number >= f64::from(threshold);
+        if !is_full && number.is_finite() {
+            continue;
         }
+        let (shape, at) = (index % count, index / count);
+        let at = [
+            at % size[0],
+            at / size[0] % size[1],
+            at / (size[0] * size[1]),
+        ];
+        if !number.is_finite() {
+            return Err(failure(
+                Kind::Data,
+                format!(
+                    "{}: {name} holds {number} in shape {shape} at {at:?}: save finite numbers only",
+                    path.display()
+                ),
+            ));
+        }
+        shapes[shape].set(at, true);
     }
     Ok(shapes)
 }
@@ -147,7 +159,17 @@ mod tests {
         let said = fails("instance", Array::doubles(&[2, 2], &[1.0; 4]));
         assert!(said.contains("instance has 2 x 2 numbers"), "{said}");
         let said = fails("instance", Array::doubles(&[600, 1, 2], &[1.0; 1200]));
-        assert!(said.contains("600 x 1 x 2"), "{said}");
+        assert!(
+            said.contains("600 x 1 x 2") && said.contains("a larger one reduced"),
+            "{said}"
+        );
+        for number in [f64::NAN, f64::INFINITY] {
+            let mut numbers = [0.0; 12];
+            numbers[7] = number;
+            let said = fails("instance", Array::doubles(&[2, 3, 2], &numbers));
+            let expected = format!("instance holds {number} in shape 0 at [1, 0, 1]");
+            assert!(said.contains(&expected), "{said}");
+        }
         std::fs::write(&path, "<html>").unwrap();
         assert!(read(&path, 0.5).unwrap_err().to_string().contains("a.mat"));
     }

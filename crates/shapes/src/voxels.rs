@@ -65,7 +65,7 @@ impl Voxels {
     }
 
     /// How many voxels there are, full or empty; never zero.
-    #[allow(clippy::len_without_is_empty)]
+    #[expect(clippy::len_without_is_empty, reason = "never zero")]
     pub fn len(&self) -> usize {
         self.size.iter().product()
     }
@@ -91,6 +91,12 @@ impl Voxels {
         } else {
             self.bits[index / 64] &= !bit;
         }
+    }
+
+    /// The bytes that a grid of `size` takes in memory.
+    pub fn bytes_of(size: [usize; 3]) -> u64 {
+        let words = size.iter().product::<usize>().div_ceil(64);
+        (8 * words + size_of::<Self>()) as u64
     }
 
     /// How many voxels are full.
@@ -374,8 +380,13 @@ pub(crate) fn checked_size(size: [usize; 3]) -> std::result::Result<usize, Strin
     {
         return Ok(size.iter().product());
     }
+    let fix = if size.contains(&0) {
+        "save a grid that has voxels"
+    } else {
+        "reduce it first, for example to every second voxel"
+    };
     Err(format!(
-        "a grid of {} voxels has a side that is not 1 to {}",
+        "a grid of {} voxels has a side that is not 1 to {}: {fix}",
         by(size),
         Voxels::MOST_SIDE
     ))

@@ -15,11 +15,11 @@ use gan_core::dataset::{PreparedPairs, ShapePreparation, Up, keep_procedural_mar
 use gan_core::failure::{Kind, at_path, failure};
 use gan_core::folder::{NewFolder, place_of};
 use gan_core::samples::in_parallel;
-use shapes::dataset::{Part, Reading, Shapes};
+use shapes::dataset::{Part, Reading, Shapes, overlooked};
 use shapes::files;
 use shapes::fit::fitted;
 use shapes::voxels::Voxels;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 /// The folders of the parts.
@@ -35,7 +35,9 @@ pub(super) fn prepare(
     console: &mut Console,
 ) -> Result<PreparedPairs> {
     let new = NewFolder::outside(&preparation.input, &preparation.output)?;
-    let unpacked = new.path().join(".unpacked");
+    // No class has a folder whose name begins with a dot. What the archive's own folders leave open is named after it.
+    let scratch = new.path().join(".unpacked");
+    let unpacked = scratch.join("shapes").join(stem_of(&preparation.input));
     let input = if archive::is_archive(&preparation.input) {
         let limits = Limits::default();
         archive::extract(&preparation.input, &unpacked, &limits, &mut |_, _| ())?;
@@ -45,10 +47,11 @@ pub(super) fn prepare(
     };
     let mut prepared = PreparedPairs::default();
     let mut sorted: BTreeMap<(String, usize), Vec<Voxels>> = BTreeMap::new();
-    let parts: Vec<_> = shapes::dataset::find(input)?
-        .into_iter()
-        .map(|entry| entry.part)
-        .collect();
+    let files = shapes::dataset::find(input)?;
+    if let Some(line) = overlooked(&files.left_out) {
+        console.warn(&line);
+    }
+    let parts: BTreeSet<_> = files.entries.iter().map(|entry| entry.part).collect();
     for (own, part) in [Part::Train, Part::Test].into_iter().enumerate() {
         if !parts.contains(&part) {
             continue;
@@ -70,7 +73,7 @@ pub(super) fn prepare(
         let whole = in_parallel(&found.shapes, |shape| turned(&shape.voxels, preparation));
         for (shape, all) in found.shapes.iter().zip(whole) {
             let part = match preparation.split {
-                Some(share) => usize::from(place_of(Path::new(&shape.name)) >= share),
+                Some(share) => usize::from(place_of(&shape.model()) >= share),
                 None => own,
             };
             let class = found.classes[shape.class].clone();
@@ -86,9 +89,10 @@ pub(super) fn prepare(
         console.say(&format!("{class}: {} in {}", shapes.len(), PARTS[*part]));
         counts[*part] += shapes.len();
     }
-    if unpacked.is_dir() {
-        std::fs::remove_dir_all(&unpacked)
-            .map_err(|error| at_path(Kind::Disk, "remove", &unpacked, &error))?;
+    keep_procedural_mark(input, new.path())?;
+    if scratch.is_dir() {
+        std::fs::remove_dir_all(&scratch)
+            .map_err(|error| at_path(Kind::Disk, "remove", &scratch, &error))?;
     }
     if counts == [0; 2] {
         return Err(failure(
@@ -96,7 +100,6 @@ pub(super) fn prepare(
             format!("no shape of {} could be read", preparation.input.display()),
         ));
     }
-    keep_procedural_mark(&preparation.input, new.path())?;
     for (part, count) in PARTS.into_iter().zip(counts) {
         if count > 0 {
             prepared.parts.push((part.to_owned(), count));
@@ -105,6 +108,21 @@ pub(super) fn prepare(
     prepared.suggestion = format!("--resolution {}", preparation.size);
     new.publish()?;
     Ok(prepared)
+}
+
+/// The name of an archive without its ending, and without what would hide it.
+fn stem_of(archive: &Path) -> String {
+    let name = archive.file_name().unwrap_or_default().to_string_lossy();
+    let lower = name.to_ascii_lowercase();
+    let ending = [".tar.gz", ".tgz", ".tar", ".zip"]
+        .into_iter()
+        .find(|ending| lower.ends_with(ending));
+    let stem = &name[..name.len() - ending.map_or(0, str::len)];
+    match stem.trim_start_matches('.') {
+        "" => "shapes".to_owned(),
+        // The names of scratch folders are longer.
+        stem => stem.chars().take(100).collect(),
+    }
 }
 
 /// A shape in all its orientations, each as a cube.
@@ -127,6 +145,7 @@ mod tests {
     use super::*;
     use gan_core::console::Voice;
     use shapes::volumetric;
+    use std::io::Write;
     use std::path::PathBuf;
 
     fn preparation(input: &Path, output: PathBuf) -> ShapePreparation {
@@ -209,7 +228,7 @@ mod tests {
             counts.iter().sum::<usize>() == 20 && counts.len() == 2,
             "{counts:?}"
         );
-        let first = shapes::arrays::read_packed(&output.join("in/train/shapes.npz")).unwrap();
+        let first = files::read_voxels(&output.join("in/train/shapes.npz"), 0.5).unwrap();
         // 26 of 32 voxels high, half as wide and deep, and what lies on the border.
         let count = first[0].count();
         assert!((13 * 13 * 26..=15 * 15 * 28).contains(&count), "{count}");
@@ -219,6 +238,97 @@ mod tests {
             ..preparation
         });
         assert!(said.is_err() && !folder.path().join("other").exists());
+    }
+
+    /// A zip file of shapes with these names.
+    fn zipped(path: &Path, names: &[&str]) {
+        let mut archive = zip::ZipWriter::new(std::fs::File::create(path).unwrap());
+        let mat = path.with_extension("mat");
+        volumetric::write(&Voxels::from_fn([30; 3], |at| at[0] < 5), &mat).unwrap();
+        let bytes = std::fs::read(&mat).unwrap();
+        std::fs::remove_file(mat).unwrap();
+        for name in names {
+            let options = zip::write::SimpleFileOptions::default();
+            archive.start_file(*name, options).unwrap();
+            archive.write_all(&bytes).unwrap();
+        }
+        archive.finish().unwrap();
+    }
+
+    /// What a folder holds, as (class, part, shapes).
+    fn listed(folder: &Path) -> Vec<(String, Part, usize)> {
+        let mut all = Vec::new();
+        for entry in shapes::dataset::find(folder).unwrap().entries {
+            let shapes = files::read_voxels(&entry.path, 0.5).unwrap();
+            all.push((entry.class, entry.part, shapes.len()));
+        }
+        all
+    }
+
+    #[test]
+    fn an_archive_without_classes_is_one_with_its_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = |name: &str| folder.path().join(name);
+        let flat = ["1.mat", "2.mat"];
+        let parts = ["train/1.mat", "train/2.mat", "test/3.mat"];
+        let train = |class: &str, count| (class.to_owned(), Part::Train, count);
+        let test = |class: &str, count| (class.to_owned(), Part::Test, count);
+        for (name, names, expected) in [
+            ("flat.zip", &flat[..], vec![train("flat", 2)]),
+            (".hid.ZIP", &flat[..], vec![train("hid", 2)]),
+            (".zip", &flat[..], vec![train("shapes", 2)]),
+            ("test.zip", &flat[..], vec![test("shapes", 2)]),
+            (
+                "stools.zip",
+                &parts[..],
+                vec![test("stools", 1), train("stools", 2)],
+            ),
+            (
+                "30.zip",
+                &parts[..],
+                vec![test("shapes", 1), train("shapes", 2)],
+            ),
+        ] {
+            zipped(&place(name), names);
+            let output = place(&format!("{name}-out"));
+            let prepared = run(&preparation(&place(name), output.clone())).unwrap();
+            let told: usize = prepared.parts.iter().map(|(_, count)| count).sum();
+            assert_eq!((told, listed(&output)), (names.len(), expected), "{name}");
+            let inside = std::fs::read_dir(&output).unwrap();
+            assert_eq!(inside.count(), 1, "{name}: nothing but the class");
+        }
+        // A hidden folder is no class that would be passed over.
+        let hidden = place(".hidden");
+        std::fs::create_dir(&hidden).unwrap();
+        volumetric::write(&Voxels::new([30; 3]), &hidden.join("1.mat")).unwrap();
+        run(&preparation(&hidden, place("shown"))).unwrap();
+        assert_eq!(listed(&place("shown")), [train("hidden", 1)]);
+    }
+
+    #[test]
+    fn orientations_of_a_model_stay_on_one_side() {
+        let folder = tempfile::tempdir().unwrap();
+        let input = folder.path().join("chair");
+        std::fs::create_dir(&input).unwrap();
+        for model in 0..8usize {
+            let voxels = Voxels::from_fn([30; 3], |at| at[0] <= model);
+            for orientation in 1..=12 {
+                let name = format!("chair_{model:09}_{orientation}.mat");
+                volumetric::write(&voxels, &input.join(name)).unwrap();
+            }
+        }
+        let output = folder.path().join("out");
+        let mut preparation = preparation(&input, output.clone());
+        preparation.split = Some(0.5);
+        run(&preparation).unwrap();
+        let models = |part: &str| -> BTreeSet<usize> {
+            let path = output.join(format!("chair/{part}/shapes.npz"));
+            let shapes = files::read_voxels(&path, 0.5).unwrap();
+            shapes.iter().map(Voxels::count).collect()
+        };
+        let (train, test) = (models("train"), models("test"));
+        assert_eq!(train.len() + test.len(), 8);
+        assert!(train.is_disjoint(&test));
     }
 
     /// The archive, where there is one.

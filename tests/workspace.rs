@@ -9,7 +9,9 @@ mod tests {
     use std::process::Command;
 
     /// The architectures; a new one is added here and in the workspace's manifest.
-    const ARCHITECTURES: [&str; 6] = ["vanilla", "dcgan", "pix2pix", "cyclegan", "srgan", "gan3d"];
+    const ARCHITECTURES: [&str; 7] = [
+        "vanilla", "dcgan", "pix2pix", "cyclegan", "srgan", "gan3d", "cgan",
+    ];
 
     /// Every other crate.
     const OTHERS: [&str; 8] = [
@@ -32,6 +34,8 @@ mod tests {
             "srgan" => Some(&["gan-core", "metrics"]),
             "eval" => Some(&["gan-core", "metrics", "shapes"]),
             "gan3d" => Some(&["gan-core", "shapes"]),
+            // Its generator is DCGAN's.
+            "cgan" => Some(&["dcgan", "gan-core"]),
             "cyclegan" => Some(&["gan-core", "translation"]),
             "pix2pix" => Some(&["gan-core", "metrics", "translation"]),
             // They may look at everything.
@@ -178,6 +182,7 @@ mod tests {
         check_configs::<cyclegan::Config>();
         check_configs::<srgan::Config>();
         check_configs::<gan3d::Config>();
+        check_configs::<cgan::Config>();
     }
 
     #[test]

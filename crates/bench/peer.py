@@ -3,7 +3,7 @@
     python3 peer.py THREADS
 
 Needs torch, numpy, safetensors, and pillow for the folder of pictures. Networks and steps are those of
-reference.py, translation_reference.py, srgan_reference.py and gan3d_reference.py in tests/fixtures/.
+reference.py, translation_reference.py, srgan_reference.py, gan3d_reference.py and cgan_reference.py in tests/fixtures/.
 """
 
 import json
@@ -17,6 +17,7 @@ from torch.nn import functional as F
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(pathlib.Path(__file__).parents[2] / "tests" / "fixtures"))
+import cgan_reference  # noqa: E402
 import gan3d_reference  # noqa: E402
 import reference  # noqa: E402
 import srgan_reference  # noqa: E402
@@ -42,6 +43,9 @@ def generator(request):
     elif request["word"] == "gan3d":
         sizes = (config["latent_dim"], config["resolution"], config["start"], config["width_g"])
         network = gan3d_reference.generator(*sizes, config["bias"])
+    elif request["word"] == "cgan":
+        sizes = (config["image_size"], config["channels"], config["latent_dim"], request["classes"], config["width_g"])
+        network = cgan_reference.Generator(*sizes)
     else:
         network = reference.vanilla_generator(
             config["latent_dim"],
@@ -60,6 +64,9 @@ def discriminator(request):
     elif request["word"] == "gan3d":
         sizes = (config["resolution"], config["start"], config["width_d"])
         network = gan3d_reference.discriminator(*sizes, config["bias"], config["first_norm"])
+    elif request["word"] == "cgan":
+        sizes = (config["image_size"], config["channels"], request["classes"], config["width_d"])
+        network = cgan_reference.Discriminator(*sizes)
     else:
         network = reference.VanillaDiscriminator(
             request["outputs"], config["discriminator_hidden"], config["discriminator_activation"]
@@ -128,7 +135,8 @@ def infer(request):
     else:
         source = inputs["latent"]
         source = spread(source, request["word"])
-    for layout in layouts(source.dim()):
+    told = [inputs["asked"]] if request["word"] == "cgan" else []
+    for layout in layouts(4 if told else source.dim()):
         if is_translation:
             name = "generator" if request["word"] == "pix2pix" else "generator_a"
             network = translator(request, name)
@@ -140,7 +148,7 @@ def infer(request):
 
         @torch.inference_mode()
         def run(network=network, value=value):
-            return network(value)
+            return network(value, *told)
 
         runs.append(run)
     save_file({"output": runs[0]().contiguous()}, request["outputs_to"])
@@ -174,7 +182,10 @@ def train(request):
             torch.optim.Adam(player.parameters(), lr=rate, betas=betas, fused=True)
             for player, rate in zip(players, rates)
         ]
-        step = Step(players, average, optimizers, config, converted(real, layout), converted(latent, layout))
+        told = [inputs[name] for name in ("told", "asked", "wrong") if name in inputs]
+        kind = ConditionalStep if told else Step
+        step = kind(players, average, optimizers, config, converted(real, layout), converted(latent, layout))
+        step.told = told
         runs.append(step)
 
 
@@ -299,6 +310,35 @@ class Step:
         result = [loss.detach().item(), loss_g.detach().item()]
         self.first = self.first or result
         return scalars
+
+
+class ConditionalStep(Step):
+    """As Step, with conditions, and reals with wrong ones as fakes."""
+
+    def __call__(self):
+        make, judge = self.players
+        move_make, move_judge = self.optimizers
+        told, asked, wrong = self.told
+        fake = make(self.latent, asked)
+        move_judge.zero_grad()
+        on_real, on_fake, on_wrong = judge(self.real, told), judge(fake.detach(), asked), judge(self.real, wrong)
+        against = [reference.cross_entropy(logits, 0.0) for logits in (on_fake, on_wrong)]
+        share = self.config["mismatch"]
+        loss = reference.cross_entropy(on_real, self.config["label_smoothing"])
+        loss = loss + (against[0] + share * against[1]) / (1 + share)
+        loss.backward()
+        move_judge.step()
+        judge.requires_grad_(False)
+        move_make.zero_grad()
+        loss_g = reference.generator_loss("non-saturating", judge(fake, asked))
+        loss_g.backward()
+        move_make.step()
+        judge.requires_grad_(True)
+        with torch.no_grad():
+            share = 1 - self.config["ema_decay"]
+            torch._foreach_lerp_(list(self.average.parameters()), list(make.parameters()), share)
+        self.first = self.first or [loss.detach().item(), loss_g.detach().item()]
+        return [torch.sigmoid(logits).mean().detach() for logits in (on_real, on_fake, on_wrong)]
 
 
 def operator(request):

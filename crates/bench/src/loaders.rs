@@ -44,6 +44,12 @@ struct Gan3d {
     train: TrainCommand<gan3d::config::Flags>,
 }
 
+#[derive(Parser)]
+struct Cgan {
+    #[command(flatten)]
+    train: TrainCommand<cgan::config::Flags>,
+}
+
 /// Each architecture adds its own: word, steps, and `train`.
 type Training = fn(&[String]) -> Result<()>;
 const TRAININGS: &[(&str, u32, Training)] = &[
@@ -64,6 +70,11 @@ const TRAININGS: &[(&str, u32, Training)] = &[
     }),
     ("gan3d", 30, |words| {
         gan3d::train::train(&Gan3d::try_parse_from(words)?.train)
+    }),
+    ("cgan", 60, |words| {
+        let mut command = Cgan::try_parse_from(words)?.train;
+        command.flags.stages = Some("gan".to_owned());
+        cgan::train::train(&command, cgan::train::Verb::Train)
     }),
 ];
 

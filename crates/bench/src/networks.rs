@@ -223,6 +223,20 @@ pub(crate) const SUBJECTS: &[Subject] = &[
         "paper",
         4,
     ),
+    subject(
+        "cgan train, 64 pixels, batch 32",
+        "cgan",
+        Kind::Train,
+        "drawn",
+        32,
+    ),
+    subject(
+        "cgan infer, 64 pixels, batch 64",
+        "cgan",
+        Kind::Infer,
+        "drawn",
+        64,
+    ),
 ];
 
 /// One step or one batch of ours. A training step gives its losses.
@@ -255,6 +269,7 @@ impl Subject {
             "cyclegan" => self.cyclegan(folder),
             "srgan" => self.srgan(folder),
             "gan3d" => self.gan3d(folder),
+            "cgan" => self.cgan(folder),
             _ => self.upscale(folder),
         }
     }
@@ -358,7 +373,7 @@ impl Subject {
         let (batch, width, side) = (self.batch, config.latent_dim, config.resolution);
         let seed = config.training.seed;
         let mut stream = Stream::new(seed, "latent", 0);
-        let latent = config.prior().draw(&mut stream, batch * width);
+        let latent = config.prior.draw(&mut stream, batch * width);
         let count = batch * config.voxels();
         let real = Stream::new(0, "real", 0).uniform(count, 0.0, 1.0);
         let real: Vec<f32> = real.into_iter().map(|value| value.round()).collect();
@@ -377,6 +392,70 @@ impl Subject {
                 let volumes =
                     network.forward(Tensor::from_data(latent, &device), Statistics::Running);
                 Ok(weights::values(volumes))
+            })
+        };
+        Ok(Ready {
+            run,
+            request,
+            folder,
+        })
+    }
+
+    fn cgan(&self, folder: TempDir) -> Result<Ready> {
+        let config: cgan::Config = configuration(self)?;
+        let device = Device::flex();
+        let mut gan = cgan::gan::Gan::new(&config, &device);
+        let files = weights_of(&mut gan)?;
+        let (batch, width, seed) = (self.batch, config.latent_dim, config.training.seed);
+        let classes = config.classes();
+        let count = classes.count();
+        let drawn = |name: &str| Stream::new(seed, name, 0);
+        let latent = config.prior().draw(&mut drawn("latent"), batch * width);
+        let shape = [batch, config.channels, config.image_size, config.image_size];
+        let real = Stream::new(0, "real", 0).uniform(shape.iter().product(), -1.0, 1.0);
+        let told: Vec<usize> = (0..batch).map(|place| place % count).collect();
+        let order = drawn("classes").permutation(batch);
+        let asked: Vec<usize> = order.iter().map(|place| told[*place as usize]).collect();
+        let steps = drawn("wrong").integers(batch, count - 1);
+        let wrong: Vec<usize> = told
+            .iter()
+            .zip(steps)
+            .map(|(class, step)| (class + 1 + step) % count)
+            .collect();
+        let [told_y, asked_y, wrong_y] = [&told, &asked, &wrong].map(|some| -> Vec<f32> {
+            some.iter()
+                .flat_map(|class| classes.condition(*class))
+                .collect()
+        });
+        let conditions = [batch, count];
+        let inputs: [Input<'_>; 5] = [
+            ("latent", &[batch, width], &latent),
+            ("real", &shape, &real),
+            ("told", &conditions, &told_y),
+            ("asked", &conditions, &asked_y),
+            ("wrong", &conditions, &wrong_y),
+        ];
+        let mut request = self.request(&folder, &config, &files, &inputs, PLAYERS)?;
+        request["classes"] = json!(count);
+        let run: Run = if self.kind == Kind::Train {
+            let classes = told.into_iter().map(|class| class as u8).collect();
+            let batch = cgan::data::Batch {
+                pixels: real,
+                classes,
+            };
+            training(gan, batch, seed, PLAYERS)
+        } else {
+            let network = cgan::generator::Generator::new(&config, &device);
+            let network = weights::apply(network, &files["generator"])?;
+            Box::new(move || {
+                let latent = TensorData::new(latent.clone(), [batch, width]);
+                let asked = TensorData::new(asked_y.clone(), [batch, count]);
+                let pictures = network.forward(
+                    Tensor::from_data(latent, &device),
+                    Tensor::from_data(asked, &device),
+                    Statistics::Running,
+                );
+                Ok(weights::values(pictures))
             })
         };
         Ok(Ready {

@@ -7,6 +7,7 @@ use crate::encoder::Encoder;
 use crate::gan::to_picture;
 use crate::generate::{Sampler, class_of, config_of, run_config};
 use crate::latents::{Latent, Seeker};
+use crate::recognise::{self, Classify, Embed};
 use anyhow::{Context, Result};
 use burn::module::Module;
 use gan_core::command::{CheckpointArguments, save_picture};
@@ -14,8 +15,11 @@ use gan_core::console::{Console, Voice};
 use gan_core::failure::{Kind, at_path, failure};
 use gan_core::folder::Crop;
 use gan_core::images::{self, planar, to_unit};
+use gan_core::judge::Judge;
+use gan_core::layers::Statistics;
 use gan_core::located;
 use gan_core::picture;
+use gan_core::stage::Stage;
 use gan_core::weights::{self, values};
 use image::RgbImage;
 use std::path::{Path, PathBuf};
@@ -33,10 +37,15 @@ pub struct AgeCommand {
     /// The age in years to show the face at, or all.
     #[arg(long, default_value = "all", value_name = "AGE")]
     pub to: String,
-    /// The age in years that the face has; without it, the class whose picture is most like it, pixel by pixel, is taken, which is
-    /// wrong for many faces.
+    /// The age in years that the face has, which is better than both guesses. Without it, the classifier tells the class, and
+    /// how sure it is; without one, the class whose picture is most like the face, pixel by pixel, is taken, which is wrong
+    /// for many faces.
     #[arg(long, value_name = "AGE")]
     pub from: Option<f32>,
+    /// A run of `cgan train-classifier` on the same classes, which tells the age where --from does not; without it, that of
+    /// the run itself, if it trained one.
+    #[arg(long, value_name = "PATH")]
+    pub classifier: Option<PathBuf>,
     /// How the latent vector is found: initial (by the encoder alone), pixels, or identity (the paper's).
     #[arg(long, value_enum, default_value_t = Latent::Identity)]
     pub by: Latent,
@@ -90,17 +99,20 @@ fn read(path: &Path, crop: Crop, config: &Config) -> Result<Vec<f32>> {
 pub struct Ager {
     sampler: Sampler,
     seeker: Seeker,
+    classifier: Option<Judge>,
     has_embedding: bool,
 }
 
 impl Ager {
-    /// Loads the networks of a run; without an embedding, latent vectors are not sought by identity.
+    /// Loads the networks of a run; without an embedding, latent vectors are not sought by identity, and without a
+    /// classifier, classes are guessed by pixels.
     ///
     /// # Errors
     /// When a network is missing or damaged.
     pub fn open(
         arguments: &CheckpointArguments,
         embedding: Option<&Path>,
+        classifier: Option<&Path>,
         steps: Option<u64>,
     ) -> Result<Self> {
         let sampler = Sampler::find(arguments)?;
@@ -143,10 +155,15 @@ impl Ager {
             None => run_config(&sampler.path)
                 .map(|config| PathBuf::from(config.embedding))
                 .filter(|place| !place.as_os_str().is_empty() && place.exists())
-                .or_else(|| run_embedding(&found.path)),
+                .or_else(|| run_with(Embed::NAME, &found.path)),
         };
         let embedding = place.map(|place| open(&place)).transpose()?;
         let has_embedding = embedding.is_some();
+        let classifier = classifier
+            .map(Path::to_owned)
+            .or_else(|| run_with(Classify::NAME, &found.path))
+            .map(|place| recognise::classifier(&place, &arguments.out, &config, &device))
+            .transpose()?;
         let seeker = Seeker::new(
             &config,
             sampler.generator.clone(),
@@ -157,14 +174,24 @@ impl Ager {
         Ok(Self {
             sampler,
             seeker,
+            classifier,
             has_embedding,
         })
     }
 
-    /// The class whose picture, made of what the encoder sees, is most like a face by its pixels: an embedding of persons
-    /// has learned not to see ages.
-    fn likely_class(&self, face: &[f32]) -> usize {
-        let classes = self.sampler.config().classes();
+    /// The class that a face seems to be of: what the classifier says with how sure it is, from 0 to 1. Without a
+    /// classifier, the class whose picture, made of what the encoder sees, is most like the face by its pixels: an embedding
+    /// of persons has learned not to see ages.
+    pub fn likely_class(&self, face: &[f32]) -> (usize, Option<f32>) {
+        let config = self.sampler.config();
+        if let Some(classifier) = &self.classifier {
+            let seen = pictures(face.to_vec(), config, &self.sampler.device);
+            let logits = values(classifier.forward(seen, Statistics::Running));
+            let class = usize::from(recognise::largest(&logits));
+            let odds = logits.iter().map(|logit| (logit - logits[class]).exp());
+            return (class, Some(1.0 / odds.sum::<f32>()));
+        }
+        let classes = config.classes();
         let latent = self.seeker.seek(face, &[0], Latent::Initial);
         let alike: Vec<f32> = (0..classes.count())
             .map(|class| {
@@ -173,7 +200,7 @@ impl Ager {
                 -squares.sum::<f32>()
             })
             .collect();
-        usize::from(crate::recognise::largest(&alike))
+        (usize::from(recognise::largest(&alike)), None)
     }
 
     /// The values of one picture.
@@ -188,27 +215,23 @@ impl Ager {
             .collect()
     }
 
-    /// A face in all classes, and the class that it was taken to be of.
+    /// A face of a class in all classes.
     ///
     /// # Panics
     /// For [`Latent::Identity`], without an embedding.
-    pub fn ages(&self, face: &[f32], class: Option<usize>, by: Latent) -> (Vec<RgbImage>, usize) {
+    pub fn ages(&self, face: &[f32], class: usize, by: Latent) -> Vec<RgbImage> {
         let classes = self.sampler.config().classes();
-        let class = class.unwrap_or_else(|| self.likely_class(face));
         let latent = self.seeker.seek(face, &[class as u8], by);
         let count = classes.count();
         let told: Vec<_> = (0..count).map(|class| classes.condition(class)).collect();
-        (self.sampler.decode(&vec![latent; count], &told), class)
+        self.sampler.decode(&vec![latent; count], &told)
     }
 }
 
-/// The run that a file belongs to, if it holds an embedding.
-fn run_embedding(encoder: &Path) -> Option<PathBuf> {
-    let run = gan_core::command::run_of(encoder)?;
-    run.join("checkpoints")
-        .join("embedding")
-        .is_dir()
-        .then_some(run)
+/// The run that a file belongs to, if it has this stage.
+fn run_with(stage: &str, file: &Path) -> Option<PathBuf> {
+    let run = gan_core::command::run_of(file)?;
+    run.join("checkpoints").join(stage).is_dir().then_some(run)
 }
 
 /// `cgan age`.
@@ -219,6 +242,7 @@ pub fn age(command: &AgeCommand) -> Result<()> {
     let ager = Ager::open(
         &command.weights,
         command.embedding.as_deref(),
+        command.classifier.as_deref(),
         command.steps,
     )?;
     if command.by == Latent::Identity && !ager.has_embedding {
@@ -265,7 +289,17 @@ pub fn age(command: &AgeCommand) -> Result<()> {
             }
             Err(error) => return Err(error),
         };
-        let (aged, class) = ager.ages(&face, known, command.by);
+        let (class, told) = match known {
+            Some(class) => (class, String::new()),
+            None => match ager.likely_class(&face) {
+                (class, Some(share)) => (
+                    class,
+                    format!(" (the classifier is {:.0} % sure)", 100.0 * share),
+                ),
+                (class, None) => (class, " (a guess by pixels)".to_owned()),
+            },
+        };
+        let aged = ager.ages(&face, class, command.by);
         let stem = path
             .file_stem()
             .unwrap_or_default()
@@ -293,13 +327,18 @@ pub fn age(command: &AgeCommand) -> Result<()> {
         let row: Vec<_> = row.iter().map(|face| picture::enlarge(face, 2)).collect();
         let strip = command.output.join(format!("{name}_strip.png"));
         save_picture(&strip, &picture::table(&names, &[row]))?;
-        let told = if known.is_some() { "" } else { ", by its look" };
         console.say(&format!(
             "{}: taken for {}{told}; {}",
             path.display(),
             classes.name(class),
             strip.display()
         ));
+    }
+    if known.is_none() && ager.classifier.is_none() {
+        console.warn(
+            "guesses by pixels are wrong for many faces, and a face of another class ages from there: name the age with --from, \
+             or a run of `cgan train-classifier` with --classifier",
+        );
     }
     console.left_out("pictures", &unreadable);
     if unreadable.len() == files.len() {

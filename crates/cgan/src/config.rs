@@ -4,6 +4,7 @@ use crate::classes::Classes;
 use anyhow::Result;
 use gan_core::augment::Augment;
 use gan_core::config::{Configuration, Training, illegal};
+use gan_core::judge::JudgeShape;
 use gan_core::optimizer::{Rule, Schedule};
 use gan_core::random::Prior;
 
@@ -85,7 +86,8 @@ gan_core::configuration! {
     /// A face embedding whose distances the latent optimisation lessens: facenet-pytorch's `20180402-114759-vggface2.pt`,
     /// or a checkpoint of `cgan train-embedding`; without it, one is trained in the first stage.
     embedding: String = String::new();
-    /// Steps of the embedding that is trained here.
+    /// Steps of the embedding that is trained here. Its batches stay whole under --accumulate, which parts those of gan,
+    /// encoder and classifier: each picture is told apart from all others of its batch.
     embedding_steps: u64 = 3000;
     /// Channels of its first layer.
     width_embedding: usize = 32;
@@ -95,7 +97,7 @@ gan_core::configuration! {
     judge_lr: f64 = 1e-3;
     /// Steps of the classifier of `cgan train-classifier`.
     classifier_steps: u64 = 3000;
-    /// Held-out pictures whose latent vectors the last stage seeks.
+    /// Held-out pictures whose latent vectors the last stage seeks, 16 at a time whatever --accumulate says.
     latent_pictures: usize = 64;
     /// Steps of Adam for each picture.
     latent_steps: u64 = 100;
@@ -264,6 +266,16 @@ impl Config {
             latent_dim: self.latent_dim + self.classes().count(),
             width_g: self.width_g,
             ..dcgan::Config::default()
+        }
+    }
+
+    /// A network that looks at faces and gives `outputs` numbers.
+    pub fn judge(&self, width: usize, outputs: usize) -> JudgeShape {
+        JudgeShape {
+            channels: self.channels,
+            side: self.image_size,
+            width,
+            outputs,
         }
     }
 

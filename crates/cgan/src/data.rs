@@ -2,11 +2,13 @@
 
 mod imdb_wiki;
 mod listing;
+mod prepare;
 mod procedural;
 mod table;
 mod utkface;
 
 pub use listing::{Label, Listing};
+pub use prepare::Shared;
 pub use procedural::{PROCEDURAL, drawn};
 
 use crate::classes::Classes;
@@ -97,6 +99,8 @@ pub struct Faces {
     pictures: Pictures<Sample>,
     // Of each file, whose face it shows; empty where nothing is a file.
     persons: Vec<Option<u32>>,
+    // What those persons are called, by their numbers; empty where nobody named them.
+    names: Vec<String>,
     // A sum over the labels of files.
     labels: String,
     /// What was left out before any picture was read, a line for each reason.
@@ -119,6 +123,7 @@ impl Faces {
         let made = |samples: Vec<Sample>| Self {
             pictures: Pictures::drawn(samples),
             persons: Vec::new(),
+            names: Vec::new(),
             labels: String::new(),
             skipped: Vec::new(),
         };
@@ -169,6 +174,12 @@ impl Faces {
             Some(samples) => samples.iter().map(|sample| sample.person).collect(),
             None => self.persons.clone(),
         }
+    }
+
+    /// What a person is called in the data: a number where nobody has a name.
+    pub fn name(&self, person: u32) -> String {
+        let name = self.names.get(person as usize);
+        name.cloned().unwrap_or_else(|| person.to_string())
     }
 
     /// How many pictures of each class there are, where they are in memory.
@@ -257,7 +268,8 @@ fn files(listing: Listing, part: Part, config: &Config) -> Result<Faces> {
     let skipped = listing.skipped.lines();
     let classes = config.classes();
     let folder = listing.folder.clone();
-    let mut persons: BTreeMap<String, u32> = BTreeMap::new();
+    let mut numbers: BTreeMap<String, u32> = BTreeMap::new();
+    let mut names = Vec::new();
     let mut labels: BTreeMap<PathBuf, (f32, Option<u32>)> = BTreeMap::new();
     for (path, label) in listing.files {
         let name = match &label.person {
@@ -272,8 +284,10 @@ fn files(listing: Listing, part: Part, config: &Config) -> Result<Faces> {
             continue;
         }
         let person = label.person.map(|person| {
-            let next = persons.len() as u32;
-            *persons.entry(person).or_insert(next)
+            *numbers.entry(person).or_insert_with_key(|person| {
+                names.push(person.clone());
+                names.len() as u32 - 1
+            })
         });
         labels.insert(path, (label.age, person));
     }
@@ -315,6 +329,7 @@ fn files(listing: Listing, part: Part, config: &Config) -> Result<Faces> {
     Ok(Faces {
         pictures: Pictures::open(&folder, paths, bytes, MEMORY_BYTES, Box::new(decode))?,
         persons,
+        names,
         labels: told,
         skipped,
     })

@@ -3,16 +3,19 @@
 
 use crate::config::Config;
 use crate::inception_resnet::{self, InceptionResnet};
-use crate::judge::{EMBEDDING, Judge};
 use anyhow::{Context, Result};
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use gan_core::config::from_identity;
 use gan_core::failure::{Kind, failure};
+use gan_core::judge::Judge;
 use gan_core::layers::Statistics;
 use gan_core::located;
 use gan_core::weights;
 use std::path::Path;
+
+/// Numbers of the small embedding.
+pub const EMBEDDING: usize = 128;
 
 /// A face embedding.
 #[derive(Debug)]
@@ -61,10 +64,10 @@ impl Embedding {
                 ),
             ));
         }
-        let least = Judge::least_size(&trained, trained.width_embedding);
-        weights::check_size(least, &found.file.tensors)
+        let shape = trained.judge(trained.width_embedding, EMBEDDING);
+        weights::check_size(shape.least_size(), &found.file.tensors)
             .with_context(|| format!("reading {path}"))?;
-        let network = Judge::new(&trained, trained.width_embedding, EMBEDDING, device);
+        let network = Judge::new(&shape, device);
         let network = weights::apply(network, &found.file.tensors)
             .with_context(|| format!("loading {path}"))?;
         Ok(Self::Small(Box::new(network.valid())))

@@ -4,7 +4,7 @@
 use crate::config::Config;
 use crate::data::{Sample, conditions, pictures};
 use crate::encoder::Encoder;
-use crate::gan::{strip, to_picture};
+use crate::gan::{share, strip, to_picture};
 use crate::generator::Generator;
 use anyhow::Result;
 use burn::tensor::{Device, Tensor, TensorData};
@@ -12,7 +12,7 @@ use gan_core::checkpoint::Checkpoint;
 use gan_core::images::to_unit;
 use gan_core::init::{Initial, initialise};
 use gan_core::layers::Statistics;
-use gan_core::learner::Learner;
+use gan_core::learner::{Gathered, Learner};
 use gan_core::picture;
 use gan_core::random::Stream;
 use gan_core::stage::{At, Panel, Scalars, Stage};
@@ -103,13 +103,19 @@ impl Stage for Encode {
 
     fn step(&mut self, _batch: (), at: &At) -> Result<Scalars> {
         let mut scalars = Scalars::default();
-        let count = self.config.training.batch_size;
-        let made = self.made(count, &mut at.rng("latent"), &mut at.rng("classes"));
-        let network = self.encoder.network();
-        let found = network.forward(Tensor::from_inner(made.pictures), Statistics::Update);
-        let loss = distance(found, Tensor::from_inner(made.latent));
-        scalars.add("distance", loss.clone());
-        let moved = self.encoder.descend(loss, at);
+        let parts = self.config.training.accumulate;
+        let count = self.config.training.batch_size / parts;
+        let (mut latents, mut told) = (at.rng("latent"), at.rng("classes"));
+        let mut gathered = Gathered::default();
+        for _ in 0..parts {
+            let made = self.made(count, &mut latents, &mut told);
+            let network = self.encoder.network();
+            let found = network.forward(Tensor::from_inner(made.pictures), Statistics::Update);
+            let loss = distance(found, Tensor::from_inner(made.latent));
+            scalars.add("distance", loss.clone());
+            gathered = self.encoder.gather(share(loss, parts), gathered);
+        }
+        let moved = self.encoder.apply(gathered, at);
         moved.tell(&mut scalars, ["lr_e", "grad_norm_e"]);
         Ok(scalars)
     }

@@ -6,19 +6,17 @@ use crate::classes::Classes;
 use crate::config::Config;
 use crate::data::{Faces, PROCEDURAL, Part, Sample};
 use crate::embedding::Embedding;
-use crate::generate::{Sampler, config_of, run_config};
-use crate::judge::Judge;
+use crate::generate::{Sampler, run_config};
 use crate::latents::{self, Latent};
-use crate::recognise::{classified, similarities, similarity};
+use crate::recognise::{classified, classifier, similarities, similarity};
 use anyhow::{Context, Result};
-use burn::module::Module;
-use burn::tensor::Device;
 use gan_core::command::{CheckpointArguments, print, run_of};
 use gan_core::failure::{Kind, at_path, failure};
 use gan_core::images::{planar, to_unit};
+use gan_core::judge::Judge;
 use gan_core::located::{self, Located};
-use gan_core::weights;
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// `evaluate`.
@@ -85,46 +83,6 @@ impl Accuracy {
             .collect();
         shares.iter().sum::<f64>() / shares.len().max(1) as f64
     }
-}
-
-/// The classifier of a run, with its configuration.
-fn classifier(
-    place: &Path,
-    out: &Path,
-    config: &Config,
-    device: &Device,
-) -> Result<(Judge, Config)> {
-    let found = located::find(Some(place), out, "cgan", &["classifier"], &["classifier"])?;
-    let trained = config_of(&found)?;
-    let what = |config: &Config| (config.image_size, config.channels, config.classes());
-    if what(&trained) != what(config) {
-        return Err(failure(
-            Kind::Checkpoint,
-            format!(
-                "{} tells {} classes of {} pixels and {} channels apart, the generator makes {} of {} and {}: train one \
-                 with the same --ages, --dataset, --image-size and --channels",
-                found.path.display(),
-                trained.classes().names().join(", "),
-                trained.image_size,
-                trained.channels,
-                config.classes().names().join(", "),
-                config.image_size,
-                config.channels
-            ),
-        ));
-    }
-    let least = Judge::least_size(&trained, trained.width_embedding);
-    weights::check_size(least, &found.file.tensors)
-        .with_context(|| format!("reading {}", found.path.display()))?;
-    let network = Judge::new(
-        &trained,
-        trained.width_embedding,
-        trained.classes().count(),
-        device,
-    );
-    let network = weights::apply(network, &found.file.tensors)
-        .with_context(|| format!("loading {}", found.path.display()))?;
-    Ok((network.valid(), trained))
 }
 
 /// How often the classifier sees the asked class in generated faces: seed 0 of the first class, seed 1 of the second, and
@@ -310,10 +268,14 @@ pub struct Persons {
     /// How often, of a real pair of one person and a real pair of two, the judge finds the first more alike; nothing where
     /// persons are not known.
     pub area: Option<f64>,
-    /// Real pairs of one person behind these.
-    pub pairs: usize,
+    /// Real pairs of one person and of two behind these.
+    pub pairs: [usize; 2],
+    /// Held-out persons in these pairs.
+    pub judged: usize,
     /// Faces whose pictures were looked at.
     pub faces: usize,
+    /// Whose faces these are, by name; none where persons are not known.
+    pub names: Vec<String>,
     /// What became of them, for each way to their latent vectors.
     pub all: Vec<Identity>,
 }
@@ -348,7 +310,7 @@ pub fn measure(command: &EvaluateCommand) -> Result<Measured> {
     };
     let out = &command.weights.out;
     let device = sampler.device.clone();
-    let (network, _) = classifier(&command.classifier, out, &config, &device)?;
+    let network = classifier(&command.classifier, out, &config, &device)?;
     let train = Faces::open(&config, Part::Train)?;
     let held = Faces::open(&config, Part::Held)?;
     let classes = config.classes();
@@ -380,6 +342,9 @@ const TRAINED: usize = 1000;
 
 /// Held-out faces on which a judge of persons is measured.
 const JUDGED: usize = 720;
+
+/// Of fewer persons, a share says little: each is a twentieth of it, or more.
+const FEW: usize = 20;
 
 /// What a judge says of the persons.
 fn judged(
@@ -419,7 +384,8 @@ fn judged(
     );
     let persons: Vec<_> = some.iter().map(|sample| sample.person).collect();
     let (limit, _) = threshold(&rows, &persons);
-    let (same, _) = similarities(&rows, &persons);
+    let (same, other) = similarities(&rows, &persons);
+    let judged: BTreeSet<_> = persons.iter().flatten().collect();
     let found = latents(sampler, out, &command.weights)?;
     let damaged = |what: &str| {
         failure(
@@ -427,7 +393,7 @@ fn judged(
             format!("{}: {what}", found.path.display()),
         )
     };
-    let mut all = Vec::new();
+    let (mut all, mut shown) = (Vec::new(), BTreeSet::new());
     for by in Latent::ALL {
         let Some(tensor) = found.file.tensors.get(by.name()) else {
             return Err(damaged(&format!("no tensor {}", by.name())));
@@ -455,6 +421,7 @@ fn judged(
         if faces.is_empty() {
             return Err(damaged("no latent vector was found yet: resume the run"));
         }
+        shown.extend(faces.iter().filter_map(|face| face.person));
         let values = &tensor.values[..faces.len() * width];
         all.push(identity(sampler, &judge, &faces, values, by, limit));
     }
@@ -462,8 +429,10 @@ fn judged(
         judge: judge.name(),
         limit,
         area: crate::recognise::verification(&rows, &persons),
-        pairs: same.len(),
+        pairs: [same.len(), other.len()],
+        judged: judged.len(),
         faces: all.first().map_or(0, |found| found.faces),
+        names: shown.into_iter().map(|person| held.name(person)).collect(),
         all,
     })
 }
@@ -506,24 +475,50 @@ impl Measured {
         let Some(persons) = &self.identity else {
             return text;
         };
-        let limit = persons.limit;
+        let (limit, [same, other], judged) = (persons.limit, persons.pairs, persons.judged);
         let _ = match persons.area {
             Some(area) => writeln!(
                 text,
-                "\njudge: {}. Area under its ROC curve on {} real pairs of one person against pairs of two: {area:.4}; from a \
-                 similarity of {limit:.3} on, where it errs as often either way, two faces pass for one person",
-                persons.judge, persons.pairs
-            ),
-            None => writeln!(
-                text,
-                "\njudge: {}. Who real faces are is not known: from {limit:.3} on, which one pair in twenty of them reaches, two \
-                 faces pass for one person. A judge that was trained without persons knows pictures again, not persons",
+                "\njudge: {}. Area under its ROC curve on {same} real pairs of one person against {other} of two, of {judged} \
+                 held-out persons: {area:.4}; from a similarity of {limit:.3} on, where it errs as often either way, two faces \
+                 pass for one person",
                 persons.judge
             ),
+            None => {
+                let why = match judged {
+                    0 => "Who real faces are is not known".to_owned(),
+                    _ => format!(
+                        "The {judged} held-out persons who are known make {same} real pairs of one person and {other} of two, \
+                         and it takes both"
+                    ),
+                };
+                writeln!(
+                    text,
+                    "\njudge: {}. {why}: from {limit:.3} on, which one pair in twenty of different faces reaches, two faces pass \
+                     for one person. A judge that was trained without persons knows pictures again, not persons",
+                    persons.judge
+                )
+            }
+        };
+        let shown = persons.names.len();
+        if (1..FEW).contains(&shown) {
+            let _ = writeln!(
+                text,
+                "FEW PERSONS: the {} faces below are of {shown}: {}. Each weighs about {:.0} points of a share, and how alike their \
+                 faces are by chance does not average out: the figures are about these persons, not about others. Hold out more \
+                 with more persons in the data, or with a larger --latent-pictures",
+                persons.faces,
+                persons.names.join(", "),
+                100.0 / shown as f64
+            );
+        }
+        let whose = match shown {
+            0 => String::new(),
+            _ => format!(" of {shown} persons"),
         };
         let _ = writeln!(
             text,
-            "{} faces  same age        other ages      other persons   (mean similarity, share that passes)",
+            "{} faces{whose}\n          same age        other ages      other persons   (mean similarity, share that passes)",
             persons.faces
         );
         for found in &persons.all {
@@ -570,8 +565,11 @@ impl Measured {
                 "judge": persons.judge,
                 "threshold": persons.limit,
                 "verification": persons.area,
-                "pairs": persons.pairs,
+                "pairs": persons.pairs[0],
+                "pairs_of_two": persons.pairs[1],
+                "judged_persons": persons.judged,
                 "faces": persons.faces,
+                "persons": persons.names,
                 "latents": rows,
             })
         });
@@ -614,6 +612,53 @@ mod tests {
         assert_eq!(accuracy.mean(&accuracy), 0.375);
         let others = Accuracy::new(&[0], &[0], 3);
         assert_eq!(accuracy.mean(&others), 0.75);
+    }
+
+    #[test]
+    fn few_persons_are_named() {
+        let told = |judged: usize, area: Option<f64>, names: Vec<String>| {
+            let accuracy = Accuracy::new(&[0], &[0], 2);
+            let identity = Persons {
+                judge: "a judge",
+                limit: 0.5,
+                area,
+                pairs: [4, 9],
+                judged,
+                faces: 40,
+                names,
+                all: Vec::new(),
+            };
+            let measured = Measured {
+                classes: Classes::Ages(vec![40]),
+                real: accuracy.clone(),
+                generated: accuracy.clone(),
+                trained: accuracy,
+                data: String::new(),
+                identity: Some(identity),
+            };
+            measured.text()
+        };
+        let names = |count: usize| (0..count).map(|number| format!("p{number}")).collect();
+        let text = told(6, Some(0.9), names(4));
+        for words in [
+            "4 real pairs of one person against 9 of two, of 6 held-out",
+            "are of 4: p0, p1, p2, p3.",
+            "about 25 points",
+            "40 faces of 4 persons",
+        ] {
+            assert!(text.contains(words), "{words}: {text}");
+        }
+        assert!(!told(30, Some(0.9), names(20)).contains("FEW"));
+        let text = told(1, None, names(1));
+        assert!(
+            text.contains("The 1 held-out persons who are known") && text.contains("FEW"),
+            "{text}"
+        );
+        let text = told(0, None, Vec::new());
+        assert!(
+            text.contains("is not known") && !text.contains("FEW") && text.contains("40 faces\n"),
+            "{text}"
+        );
     }
 
     #[test]

@@ -84,6 +84,14 @@ impl Gan {
     }
 }
 
+/// What one of `parts` parts of a batch adds to a loss that is a mean over the batch.
+pub(crate) fn share(loss: Tensor<1>, parts: usize) -> Tensor<1> {
+    match parts {
+        1 => loss,
+        parts => loss / parts as f64,
+    }
+}
+
 /// A wrong class for each: any other, as likely as another.
 fn wrong(classes: &[u8], count: usize, stream: &mut Stream) -> Vec<u8> {
     let steps = stream.integers(classes.len(), count - 1);
@@ -112,10 +120,6 @@ impl Stage for Gan {
         let config = &self.config;
         let (augment, mismatch) = (config.augment, config.mismatch);
         let parts = config.training.accumulate;
-        let share = |loss: Tensor<1>| match parts {
-            1 => loss,
-            parts => loss / parts as f64,
-        };
         let mut for_latent = at.rng("latent");
         let mut for_classes = at.rng("classes");
         let mut for_wrong = at.rng("wrong");
@@ -159,7 +163,7 @@ impl Stage for Gan {
             }
             let loss = binary_cross_entropy(logits_real, config.label_smoothing) + against;
             scalars.add("loss_d", loss.clone());
-            gathered = self.discriminator.gather(share(loss), gathered);
+            gathered = self.discriminator.gather(share(loss, parts), gathered);
             waiting.push((latent, asked, is_live.then_some(fake)));
         }
         let moved = self.discriminator.apply(gathered, at);
@@ -176,7 +180,7 @@ impl Stage for Gan {
             let logits = judge.forward(shown, asked.clone(), Statistics::Update);
             let loss = GeneratorLoss::NonSaturating.of(logits);
             scalars.add("loss_g", loss.clone());
-            gathered = self.generator.gather(share(loss), gathered);
+            gathered = self.generator.gather(share(loss, parts), gathered);
         }
         let moved = self.generator.apply(gathered, at);
         moved.tell(&mut scalars, ["lr_g", "grad_norm_g"]);

@@ -2,10 +2,10 @@
 //! it: faces of 160 x 160 pixels to 512 numbers of length 1. Tensor names are those of that project's published files
 //! (`20180402-114759-vggface2.pt`, `20180408-102900-casia-webface.pt`), so that they load as they are.
 
-use crate::judge::normalised;
 use anyhow::Result;
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
+use gan_core::judge::normalised;
 use gan_core::layers::{
     Activation, BatchNorm, Conv2d, Conv2dConfig, Layer, Linear, Pool, Statistics, Taken,
     activation, pool,

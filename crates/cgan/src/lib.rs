@@ -27,7 +27,6 @@ pub mod gan;
 pub mod generate;
 pub mod generator;
 pub mod inception_resnet;
-pub mod judge;
 pub mod latents;
 pub mod recognise;
 pub mod train;

@@ -2,7 +2,7 @@
 
 use cgan::train::Verb;
 use cgan::{age, config::Flags, data, evaluate, generate, train};
-use gan_core::command::{self, *};
+use gan_core::command::{self, EXIT_CODES, TrainCommand};
 use std::process::ExitCode;
 
 /// Age-cGAN: faces of an asked age, and a given face at other ages.
@@ -25,7 +25,7 @@ enum Cgan {
     Evaluate(evaluate::EvaluateCommand),
     /// Data, weights, devices, checkpoints and runs.
     #[command(flatten)]
-    Shared(SharedCommand),
+    Shared(data::Shared),
 }
 
 fn main() -> ExitCode {
@@ -37,6 +37,6 @@ fn main() -> ExitCode {
         Cgan::Interpolate(command) => generate::interpolate(&command),
         Cgan::Age(command) => age::age(&command),
         Cgan::Evaluate(command) => evaluate::evaluate(&command),
-        Cgan::Shared(command) => command.run(&train::STAGES, &data::DATASETS),
+        Cgan::Shared(command) => command.run(),
     })
 }

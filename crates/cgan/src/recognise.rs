@@ -2,19 +2,26 @@
 
 use crate::config::Config;
 use crate::data::{Batch, Sample, pictures};
-use crate::judge::{EMBEDDING, Judge};
+use crate::embedding::EMBEDDING;
+use crate::gan::share;
+use crate::generate::config_of;
 use crate::views::Pairs;
-use anyhow::Result;
+use anyhow::{Context, Result};
+use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use gan_core::checkpoint::Checkpoint;
+use gan_core::failure::{Kind, failure};
 use gan_core::images::to_unit;
 use gan_core::init::{Initial, initialise};
+use gan_core::judge::Judge;
 use gan_core::layers::Statistics;
-use gan_core::learner::Learner;
+use gan_core::learner::{Gathered, Learner};
+use gan_core::located;
 use gan_core::loss::{contrast, cross_entropy};
 use gan_core::optimizer::Schedule;
 use gan_core::stage::{At, Best, Panel, Scalars, Stage};
-use gan_core::weights::values;
+use gan_core::weights::{self, values};
+use std::path::Path;
 
 /// Divides similarities before the softmax (Chen et al. 2020, <https://arxiv.org/abs/2002.05709>, table 5).
 const TEMPERATURE: f64 = 0.1;
@@ -50,11 +57,6 @@ fn learner(network: Judge, config: &Config, name: &str) -> Learner<Judge> {
     Learner::new(network, Config::plain_rule(), config.judge_lr, decay)
 }
 
-fn activations(config: &Config, width: usize) -> u64 {
-    let side = config.image_size as u64;
-    side * side / 4 * width as u64 * 4
-}
-
 /// A classifier of age, or of digits.
 #[derive(Debug)]
 pub struct Classify {
@@ -69,7 +71,7 @@ impl Classify {
     pub fn new(config: &Config, held: Vec<Sample>, device: &Device) -> Self {
         let autodiff = device.clone().autodiff();
         let count = config.classes().count();
-        let network = Judge::new(config, config.width_embedding, count, &autodiff);
+        let network = Judge::new(&config.judge(config.width_embedding, count), &autodiff);
         Self {
             network: learner(network, config, "classifier"),
             held,
@@ -82,6 +84,44 @@ impl Classify {
     pub fn describe(&self) -> String {
         self.network.network().to_string()
     }
+}
+
+/// The classifier of a run of `cgan train-classifier`, for pictures and classes of `config`.
+///
+/// # Errors
+/// [`Kind::Checkpoint`] when there is none, it is damaged, or it tells other classes or other pictures apart.
+pub(crate) fn classifier(
+    place: &Path,
+    out: &Path,
+    config: &Config,
+    device: &Device,
+) -> Result<Judge> {
+    let found = located::find(Some(place), out, "cgan", &["classifier"], &["classifier"])?;
+    let trained = config_of(&found)?;
+    let what = |config: &Config| (config.image_size, config.channels, config.classes());
+    if what(&trained) != what(config) {
+        return Err(failure(
+            Kind::Checkpoint,
+            format!(
+                "{} tells {} classes of {} pixels and {} channels apart, the generator makes {} of {} and {}: train one \
+                 with the same --ages, --dataset, --image-size and --channels",
+                found.path.display(),
+                trained.classes().names().join(", "),
+                trained.image_size,
+                trained.channels,
+                config.classes().names().join(", "),
+                config.image_size,
+                config.channels
+            ),
+        ));
+    }
+    let shape = trained.judge(trained.width_embedding, trained.classes().count());
+    weights::check_size(shape.least_size(), &found.file.tensors)
+        .with_context(|| format!("reading {}", found.path.display()))?;
+    let network = Judge::new(&shape, device);
+    let network = weights::apply(network, &found.file.tensors)
+        .with_context(|| format!("loading {}", found.path.display()))?;
+    Ok(network.valid())
 }
 
 /// The class with the largest logit of each picture.
@@ -116,12 +156,19 @@ impl Stage for Classify {
     fn step(&mut self, batch: Batch, at: &At) -> Result<Scalars> {
         let mut scalars = Scalars::default();
         let autodiff = self.device.clone().autodiff();
-        let pictures = pictures(batch.pixels, &self.config, &autodiff);
-        let logits = self.network.network().forward(pictures, Statistics::Update);
-        let classes: Vec<usize> = batch.classes.into_iter().map(usize::from).collect();
-        let loss = cross_entropy(logits, &classes);
-        scalars.add("cross_entropy", loss.clone());
-        let moved = self.network.descend(loss, at);
+        let parts = self.config.training.accumulate;
+        let count = batch.classes.len() / parts;
+        let whole = batch.pixels.chunks(count * self.config.pixels());
+        let mut gathered = Gathered::default();
+        for (pixels, told) in whole.zip(batch.classes.chunks(count)) {
+            let pictures = pictures(pixels.to_vec(), &self.config, &autodiff);
+            let logits = self.network.network().forward(pictures, Statistics::Update);
+            let told: Vec<usize> = told.iter().copied().map(usize::from).collect();
+            let loss = cross_entropy(logits, &told);
+            scalars.add("cross_entropy", loss.clone());
+            gathered = self.network.gather(share(loss, parts), gathered);
+        }
+        let moved = self.network.apply(gathered, at);
         moved.tell(&mut scalars, ["lr", "grad_norm"]);
         Ok(scalars)
     }
@@ -146,7 +193,8 @@ impl Stage for Classify {
     }
 
     fn activations(&self) -> u64 {
-        activations(&self.config, self.config.width_embedding)
+        let config = &self.config;
+        config.judge(config.width_embedding, 0).activations()
     }
 
     fn parts(
@@ -171,7 +219,7 @@ impl Embed {
     /// An embedding with fresh weights from the run's seed; `held` are pictures of persons who are kept out of training.
     pub fn new(config: &Config, held: Vec<Sample>, device: &Device) -> Self {
         let autodiff = device.clone().autodiff();
-        let network = Judge::new(config, config.width_embedding, EMBEDDING, &autodiff);
+        let network = Judge::new(&config.judge(config.width_embedding, EMBEDDING), &autodiff);
         Self {
             network: learner(network, config, "embedding"),
             held,
@@ -252,6 +300,7 @@ impl Stage for Embed {
         let mut scalars = Scalars::default();
         let autodiff = self.device.clone().autodiff();
         let network = self.network.network();
+        // Whole, whatever --accumulate says: in a part of a batch, each picture would have fewer others to differ from.
         let [first, second] = [batch.first, batch.second].map(|values| {
             let pictures = pictures(values, &self.config, &autodiff);
             network.embed(pictures, Statistics::Update)
@@ -281,7 +330,13 @@ impl Stage for Embed {
     }
 
     fn activations(&self) -> u64 {
-        2 * activations(&self.config, self.config.width_embedding)
+        // Both pictures of each pair. --accumulate, by which the estimate divides, leaves these batches whole.
+        let whole = 2 * self.config.training.accumulate as u64;
+        let config = &self.config;
+        whole
+            * config
+                .judge(config.width_embedding, EMBEDDING)
+                .activations()
     }
 
     fn parts(

@@ -4,12 +4,11 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use cgan::data::{Data, Faces, Part};
 use cgan::discriminator::Discriminator;
-use cgan::embedding::Embedding;
+use cgan::embedding::{EMBEDDING, Embedding};
 use cgan::encode::Encode;
 use cgan::encoder::Encoder;
 use cgan::gan::Gan;
 use cgan::generator::Generator;
-use cgan::judge::{EMBEDDING, Judge};
 use cgan::latents::{Latents, Seeker};
 use cgan::recognise::{Classify, Embed};
 use cgan::views::{PairData, Views};
@@ -17,8 +16,10 @@ use cgan::{Config, Sampler};
 use gan_core::config::{Configuration, Layer, Training, merge};
 use gan_core::contract::{self, fail, newest_files, succeed};
 use gan_core::init::{Initial, initialise};
+use gan_core::judge::Judge;
 use gan_core::layers::Statistics;
-use gan_core::stage::Source;
+use gan_core::stage::{At, Source, Stage};
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -77,7 +78,7 @@ fn every_size_gives_its_shapes() {
         let encoder = Encoder::new(&config, &device);
         let found = encoder.forward(made.clone(), Statistics::Running);
         assert_eq!(found.dims(), [2, 8]);
-        let judge = Judge::new(&config, 4, count, &device);
+        let judge = Judge::new(&config.judge(4, count), &device);
         assert_eq!(judge.forward(made, Statistics::Running).dims(), [2, count]);
     }
 }
@@ -92,7 +93,7 @@ fn the_printed_networks_are_pinned() {
             Generator::new(&config, &device),
             Discriminator::new(&config, &device),
             Encoder::new(&config, &device),
-            Judge::new(&config, config.width_embedding, EMBEDDING, &device),
+            Judge::new(&config.judge(config.width_embedding, EMBEDDING), &device),
         );
         let place = format!("{}/tests/printed/{name}.txt", env!("CARGO_MANIFEST_DIR"));
         if std::env::var_os("PIN").is_some() {
@@ -112,7 +113,7 @@ fn begun(config: &Config) -> (Generator, Encoder, Judge) {
     let generator = Generator::new(config, &device);
     let generator = initialise(generator, Initial::FanIn, 1, "generator");
     let encoder = initialise(Encoder::new(config, &device), Initial::FanIn, 1, "encoder");
-    let judge = Judge::new(config, 4, EMBEDDING, &device);
+    let judge = Judge::new(&config.judge(4, EMBEDDING), &device);
     let judge = initialise(judge, Initial::FanIn, 1, "judge");
     (generator.valid(), encoder.valid(), judge.valid())
 }
@@ -153,8 +154,7 @@ fn every_stage_of_every_preset_keeps_the_stage_contract() {
         assert_eq!(stage.steps(), 2);
         let first = contract::snapshot(&mut stage);
         for step in 0..2 {
-            let at = gan_core::stage::At::new(1, step, 2);
-            gan_core::stage::Stage::step(&mut stage, (), &at).unwrap();
+            stage.step((), &At::new(1, step, 2)).unwrap();
         }
         assert_eq!(
             contract::moved(&first, &contract::snapshot(&mut stage)),
@@ -181,6 +181,101 @@ fn faces(folder: &Path, count: usize) -> String {
     );
     assert!(said.contains("PROCEDURAL"), "{said}");
     data
+}
+
+#[test]
+fn prepared_faces_stay_those_of_their_persons() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, ready) = (faces(folder.path(), 60), text(&folder.path().join("ready")));
+    let prepare = ["data", "prepare", "-i", &data, "-o", &ready, "--size", "16"];
+    let said = succeed(BINARY, &[&prepare[..], &["--split", "0.7"]].concat());
+    assert!(
+        said.contains("whose 60 pictures are, of 60 before"),
+        "{said}"
+    );
+    let persons = |folder: &str| -> BTreeMap<String, Option<String>> {
+        let listing = cgan::data::listing(Path::new(folder), 1.0).unwrap();
+        assert_eq!(listing.skipped.total(), 0);
+        let files = listing.files.into_iter();
+        files
+            .map(|(path, label)| {
+                let name = path.file_stem().unwrap().to_string_lossy();
+                (name.into_owned(), label.person)
+            })
+            .collect()
+    };
+    let (before, after) = (persons(&data), persons(&ready));
+    assert_eq!(before, after);
+    // Each part alone, too.
+    let part = persons(&text(&Path::new(&ready).join("train")));
+    assert!(!part.is_empty() && part.len() < 60, "{}", part.len());
+    assert!(
+        part.iter()
+            .all(|(name, person)| person.is_some() && before[name] == *person)
+    );
+    let error = fail(BINARY, &prepare, 2);
+    assert!(error.contains("is there already"), "{error}");
+}
+
+/// The moments after a step of a batch in two halves are those of the whole, where both halves have the same batch statistics.
+#[test]
+fn the_parts_of_a_batch_add_up() {
+    let device = Device::flex();
+    let config = |accumulate: usize| {
+        let mut config = small("quick");
+        config.training.accumulate = accumulate;
+        config
+    };
+    let faces = Arc::new(Faces::open(&config(1), Part::Held).unwrap());
+    let views = Views::new(Data::new(faces.clone(), &config(1)).unwrap(), &config(1));
+    let mut batch = views.batch(0, 0).unwrap();
+    let half = batch.pixels.len() / 2;
+    batch.pixels.copy_within(..half, half);
+    batch.classes.copy_within(..3, 3);
+    let at = At::new(7, 0, 1);
+    let classifier = |accumulate: usize| {
+        let mut stage = Classify::new(&config(accumulate), Vec::new(), &device);
+        stage.step(batch.clone(), &at).unwrap();
+        contract::snapshot(&mut stage)
+            .remove("classifier_optimizer")
+            .unwrap()
+    };
+    // A generator without weights makes one picture of all latent vectors, which normalisation takes away: by what it has to
+    // find, the encoder learns at its very end.
+    let encoder = |accumulate: usize| {
+        let generator = Generator::new(&config(1), &device);
+        let mut stage = Encode::new(&config(accumulate), generator, Vec::new(), &device);
+        stage.step((), &at).unwrap();
+        let mut moments = contract::snapshot(&mut stage)
+            .remove("encoder_optimizer")
+            .unwrap();
+        moments.retain(|name, _| name.starts_with("output.bias"));
+        moments
+    };
+    // Its batches stay whole.
+    let embedding = |accumulate: usize| {
+        let pairs = PairData::new(faces.clone(), &config(accumulate)).unwrap();
+        let mut stage = Embed::new(&config(accumulate), Vec::new(), &device);
+        stage.step(pairs.batch(0, 0).unwrap(), &at).unwrap();
+        contract::snapshot(&mut stage)
+            .remove("embedding_optimizer")
+            .unwrap()
+    };
+    assert_eq!(embedding(1), embedding(2));
+    for (whole, parts) in [(classifier(1), classifier(2)), (encoder(1), encoder(2))] {
+        let largest = |values: &[f32]| {
+            values
+                .iter()
+                .fold(0.0, |most: f32, value| most.max(value.abs()))
+        };
+        assert!(whole.values().any(|tensor| largest(&tensor.values) > 1e-6));
+        for (name, whole) in whole {
+            let away = whole.values.iter().zip(&parts[&name].values);
+            let away: Vec<f32> = away.map(|(a, b)| a - b).collect();
+            let (away, most) = (largest(&away), largest(&whole.values));
+            assert!(away <= 1e-4 * most + 1e-9, "{name}: {away} of {most}");
+        }
+    }
 }
 
 const SMALL: [&str; 36] = [
@@ -368,7 +463,8 @@ fn faces_become_a_run_and_a_checkpoint_is_all_you_need() {
         BINARY,
         &["age", "--checkpoint", &run, "-i", &face(3), "-o", &strips],
     );
-    assert!(said.contains("by its look"), "{said}");
+    assert!(said.contains("(a guess by pixels)"), "{said}");
+    assert!(said.contains("name the age with --from"), "{said}");
     let mut count = 0;
     for class in ["0-18", "19-29", "30-39", "40-49", "50-59", "60+", "strip"] {
         let stem = Path::new(&face(3))
@@ -383,6 +479,19 @@ fn faces_become_a_run_and_a_checkpoint_is_all_you_need() {
         );
     }
     assert_eq!(count, 7);
+    let asked = [
+        "age",
+        "--checkpoint",
+        &run,
+        "-i",
+        &face(3),
+        "--by",
+        "initial",
+    ];
+    let asked = [&asked[..], &["-o", &strips, "--classifier", &ages]].concat();
+    let said = succeed(BINARY, &asked);
+    assert!(said.contains("(the classifier is "), "{said}");
+    assert!(!said.contains("--from"), "{said}");
     let one = place("one");
     let to = [
         "age",
@@ -441,6 +550,15 @@ fn faces_become_a_run_and_a_checkpoint_is_all_you_need() {
         judged["verification"].as_f64().unwrap() > 0.0 && judged["pairs"].as_u64().unwrap() > 0
     );
     assert!(judged["latents"][2]["other_persons"].is_number());
+    // Twelve faces: few enough for their persons to be named.
+    let named = judged["persons"].as_array().unwrap();
+    assert!((1..=12).contains(&named.len()), "{named:?}");
+    let first = named[0].as_str().unwrap();
+    assert!(
+        said.contains(&format!("are of {}: {first}", named.len())),
+        "{said}"
+    );
+    assert!(judged["judged_persons"].as_u64().unwrap() >= named.len() as u64);
     // The judge may not be what was optimised against, and the faces have to be those of the run.
     let error = fail(BINARY, &[&measure[..], &["--judge", &run]].concat(), 2);
     assert!(error.contains("proves nothing"), "{error}");

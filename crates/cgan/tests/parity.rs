@@ -3,6 +3,8 @@
 
 #[path = "../../../tests/fixtures/compare.rs"]
 mod compare;
+#[path = "../../../tests/fixtures/numbers.rs"]
+mod numbers;
 #[path = "../../../tests/fixtures/training.rs"]
 mod training;
 
@@ -11,19 +13,20 @@ use burn::tensor::{Device, Tensor, TensorData};
 use cgan::Config;
 use cgan::data::{Batch, Made};
 use cgan::discriminator::Discriminator;
-use cgan::embedding::Embedding;
+use cgan::embedding::{EMBEDDING, Embedding};
 use cgan::encode::Encode;
 use cgan::encoder::Encoder;
 use cgan::gan::Gan;
 use cgan::generator::Generator;
 use cgan::inception_resnet::InceptionResnet;
-use cgan::judge::{EMBEDDING, Judge};
 use cgan::latents::{Latent, Seeker};
 use compare::{TOLERANCE, assert_close, difference, fixture, under};
+use gan_core::judge::Judge;
 use gan_core::layers::Statistics;
 use gan_core::random::Stream;
 use gan_core::stage::{At, Source, Stage};
 use gan_core::weights::{self, HostTensor, Network, Tensors};
+use numbers::numbers;
 use training::{assert_arrived, assert_losses, assert_moments, begin};
 
 fn config() -> Config {
@@ -157,7 +160,7 @@ fn encoder() {
 fn judge() {
     forward(
         "cgan_judge.safetensors",
-        || Judge::new(&config(), 4, 5, &Device::flex()),
+        || Judge::new(&config().judge(4, 5), &Device::flex()),
         |network, given, statistics| {
             HostTensor::read(network.forward(tensor(&given["pictures"]), statistics))
         },
@@ -260,7 +263,7 @@ fn the_search_of_latent_vectors() {
     let generator = Generator::new(&config, &device);
     let generator = weights::apply(generator, &under(&reference, "g")).unwrap();
     let encoder = weights::apply(Encoder::new(&config, &device), &under(&reference, "e")).unwrap();
-    let judge = Judge::new(&config, 4, EMBEDDING, &device);
+    let judge = Judge::new(&config.judge(4, EMBEDDING), &device);
     let judge = weights::apply(judge, &under(&reference, "j")).unwrap();
     let seeker = Seeker::new(
         &config,
@@ -281,19 +284,32 @@ fn the_search_of_latent_vectors() {
     }
 }
 
-/// `count` numbers in [-1, 1): FNV-1a of the name, then splitmix64.
-fn numbers(name: &str, count: usize) -> impl Iterator<Item = f64> {
-    let mut state = 0xcbf2_9ce4_8422_2325_u64;
-    for byte in name.bytes() {
-        state = (state ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+/// The gradient towards the pictures, along which latent vectors are sought, of a weighted sum of all that is embedded.
+fn assert_gradient(embedding: Embedding, reference: &Tensors) {
+    let pictures = tensor::<4>(&reference["pictures"]);
+    let pictures = Tensor::from_inner(pictures).require_grad();
+    let [count, channels, height, width] = pictures.dims();
+    let embedded = embedding.embed(pictures.clone());
+    let weights: Vec<f32> = numbers("gradient", count * 512)
+        .map(|value| value as f32)
+        .collect();
+    let data = TensorData::new(weights, [count, 512]);
+    let weights = Tensor::from_data(data, &embedded.device());
+    let gradients = (embedded * weights * 512f64.sqrt()).sum().backward();
+    let gradient = pictures.grad(&gradients).expect("a gradient");
+    let along = |axis| weights::values(gradient.clone().sum_dim(axis));
+    let (rows, columns) = (along(3), along(2));
+    let all = weights::values(gradient);
+    let some = (0..count * channels * height * width)
+        .filter(|place| place % width % 4 == 2 && place / width % height % 4 == 1)
+        .map(|place| all[place])
+        .collect();
+    for (name, found) in [("values", some), ("rows", rows), ("columns", columns)] {
+        let expected = &reference[&format!("gradient.{name}")].values;
+        let away = difference(&found, expected);
+        // PyTorch in 32 bits is mostly 5e-6, and up to 2e-4, away from itself in 64.
+        assert!(away <= 1e-3, "{name} of the gradient: {away:.2e}");
     }
-    (0..count).map(move |_| {
-        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let z = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        let z = z ^ (z >> 31);
-        (z >> 11) as f64 / (1u64 << 53) as f64 * 2.0 - 1.0
-    })
 }
 
 #[test]
@@ -310,16 +326,28 @@ fn the_face_embedding() {
         let is_kernel = ["conv.weight", "conv2d.weight", "last_linear.weight"]
             .iter()
             .any(|ending| name.ends_with(ending));
-        let (middle, spread) = if is_kernel {
-            (0.0, (6.0 / fan_in as f64).sqrt())
+        // Biases are far from 0 on either side in turn, so that no rounding turns a ReLU on or off.
+        let (middle, spread, is_turning) = if is_kernel {
+            (0.0, (6.0 / fan_in as f64).sqrt(), false)
         } else if name.ends_with("bn.weight") {
-            (1.0, 0.3)
+            (1.0, 0.3, false)
+        } else if name == "last_bn.bias" {
+            (0.0, 0.3, false)
+        } else if name.ends_with("conv2d.bias") {
+            (6.0, 0.3, true)
         } else {
-            (0.0, 0.3)
+            (4.0, 0.3, true)
         };
-        let values = numbers(name, tensor.values.len());
+        let values = numbers(name, tensor.values.len()).enumerate();
         tensor.values = values
-            .map(|value| (middle + spread * value) as f32)
+            .map(|(place, value)| {
+                let value = middle + spread * value;
+                (if is_turning && place % 2 == 1 {
+                    -value
+                } else {
+                    value
+                }) as f32
+            })
             .collect();
     }
     // A published file ends with the classifier that it was trained by.
@@ -339,6 +367,7 @@ fn the_face_embedding() {
         .map(|value| value * 512f32.sqrt())
         .collect();
     assert_close("embedding", &found, &reference["output"].values);
+    assert_gradient(embedding.still(), &reference);
     // Another file of another network is told apart.
     let path = folder.path().join("other.pt");
     tensors.retain(|name, _| name.starts_with("conv2d"));

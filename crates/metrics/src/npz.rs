@@ -4,23 +4,17 @@
 //! JSON text as bytes: which tool, which preparation, which layer of which weights. Others ignore them.
 
 use anyhow::Result;
-use gan_core::failure::{Kind, at_path, failure};
+use gan_core::failure::{Kind, failure};
+use gan_core::npz::Archive;
 use gan_core::weights::write_atomically;
-use half::f16;
-use ndarray::{ArrayD, ArrayView, IxDyn};
-use ndarray_npy::{ReadNpyExt, WriteNpyExt};
-use std::fs::File;
-use std::io::{BufReader, Cursor, Read, Write};
-use std::path::{Path, PathBuf};
-use zip::ZipArchive;
+use ndarray::{ArrayView, IxDyn};
+use ndarray_npy::WriteNpyExt;
+use std::io::{Cursor, Write};
+use std::path::Path;
 use zip::write::{SimpleFileOptions, ZipWriter};
 
-/// Most bytes of one array: a covariance of 2,048 dimensions takes 34 MB.
-const MOST_BYTES: u64 = 1 << 30;
 /// Most pictures that statistics can be of: beyond this a float64 does not count any more.
 const MOST_PICTURES: f64 = 9_007_199_254_740_992.0;
-/// Most bytes of an array's header; numpy's own take 128.
-const MOST_HEADER: usize = 4096;
 
 /// Where statistics come from: numbers of different origin must not be compared.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -68,197 +62,8 @@ pub struct StatisticsFile {
     pub provenance: Option<Provenance>,
 }
 
-/// A `.npz` file that is open for reading.
-struct Archive {
-    path: PathBuf,
-    zip: ZipArchive<BufReader<File>>,
-}
-
-impl Archive {
-    fn open(path: &Path) -> Result<Self> {
-        let is_file = std::fs::metadata(path)
-            .map_err(|error| at_path(Kind::Data, "open", path, &error))?
-            .is_file();
-        if !is_file {
-            return Err(refuse(path, "is not a plain file"));
-        }
-        let file = File::open(path).map_err(|error| at_path(Kind::Data, "open", path, &error))?;
-        let zip = ZipArchive::new(BufReader::new(file))
-            .map_err(|error| refuse(path, format!("is no .npz file of numpy: {error}")))?;
-        Ok(Self {
-            path: path.to_owned(),
-            zip,
-        })
-    }
-
-    fn entries(&self) -> Vec<String> {
-        let names = self.zip.file_names().flatten();
-        names.map(std::borrow::Cow::into_owned).collect()
-    }
-
-    fn has(&self, name: &str) -> bool {
-        self.entries().contains(&format!("{name}.npy"))
-    }
-
-    fn bytes(&mut self, name: &str) -> Result<Vec<u8>> {
-        let entry = format!("{name}.npy");
-        let names = self.entries();
-        let problem = |what: String| refuse(&self.path, what);
-        let file = self.zip.by_name(&entry).map_err(|error| {
-            problem(format!(
-                "has no readable array {name} ({error}); it holds: {}",
-                names.join(", ")
-            ))
-        })?;
-        let claimed = file.size();
-        if claimed > MOST_BYTES {
-            return Err(problem(format!(
-                "claims {claimed} bytes for {name}; at most {MOST_BYTES} are read"
-            )));
-        }
-        let mut bytes = Vec::new();
-        file.take(MOST_BYTES + 1)
-            .read_to_end(&mut bytes)
-            .map_err(|error| problem(format!("{name} cannot be unpacked: {error}")))?;
-        if bytes.len() as u64 != claimed {
-            return Err(problem(format!(
-                "{name} unpacks to {} bytes, {claimed} were claimed",
-                bytes.len()
-            )));
-        }
-        Ok(bytes)
-    }
-
-    /// The numbers of an array of any float or integer type that statistics come in, with its shape.
-    fn numbers(&mut self, name: &str) -> Result<(Vec<usize>, Vec<f64>)> {
-        let bytes = self.bytes(name)?;
-        let problem = |what: String| refuse(&self.path, format!("{name}: {what}"));
-        let header = Header::check(&bytes).map_err(problem)?;
-        let read = |error| problem(format!("{error}"));
-        let bytes = header.widened(bytes);
-        let cursor = Cursor::new(&bytes);
-        macro_rules! read_as {
-            ($number:ty) => {{
-                let array = ArrayD::<$number>::read_npy(cursor).map_err(read)?;
-                let values = array.iter().map(|number| *number as f64).collect();
-                (array.shape().to_vec(), values)
-            }};
-        }
-        Ok(match header.kind.as_str() {
-            "<f8" | ">f8" => read_as!(f64),
-            "<f4" | ">f4" | "<f2" | ">f2" => read_as!(f32),
-            "<i8" | ">i8" => read_as!(i64),
-            "<u8" | ">u8" => read_as!(u64),
-            "<i4" | ">i4" => read_as!(i32),
-            "<u4" | ">u4" => read_as!(u32),
-            "<i2" | ">i2" => read_as!(i16),
-            "<u2" | ">u2" => read_as!(u16),
-            "|u1" => read_as!(u8),
-            "|i1" => read_as!(i8),
-            other => {
-                return Err(problem(format!(
-                    "its numbers are of type {other}; float64 or float32 are expected: save it with .astype(float)"
-                )));
-            }
-        })
-    }
-}
-
 fn refuse(path: &Path, what: impl std::fmt::Display) -> anyhow::Error {
     failure(Kind::Data, format!("{} {what}", path.display()))
-}
-
-/// What the header of a `.npy` array says, checked against its bytes before anything is allocated for it.
-struct Header {
-    kind: String,
-    /// Where its numbers begin.
-    start: usize,
-}
-
-impl Header {
-    fn check(bytes: &[u8]) -> std::result::Result<Self, String> {
-        let cut = || "its header is cut short".to_owned();
-        if !bytes.starts_with(b"\x93NUMPY") {
-            return Err("it is no array of numpy".to_owned());
-        }
-        let version = *bytes.get(6).ok_or_else(cut)?;
-        let (length, start) = match version {
-            1 => {
-                let field = bytes.get(8..10).ok_or_else(cut)?;
-                (usize::from(u16::from_le_bytes([field[0], field[1]])), 10)
-            }
-            2 | 3 => {
-                let field = bytes.get(8..12).ok_or_else(cut)?;
-                let length = u32::from_le_bytes([field[0], field[1], field[2], field[3]]);
-                (length as usize, 12)
-            }
-            other => return Err(format!("its format has version {other}; 1 to 3 are read")),
-        };
-        if length > MOST_HEADER {
-            return Err(format!("its header claims {length} bytes"));
-        }
-        let header = bytes.get(start..start + length).ok_or_else(cut)?;
-        let text = std::str::from_utf8(header).map_err(|_| "its header is no text".to_owned())?;
-        let kind = between(text, "'descr': '", "'").ok_or("its header names no type")?;
-        let shape = between(text, "'shape': (", ")").ok_or("its header names no shape")?;
-        let mut count = 1usize;
-        for side in shape
-            .split(',')
-            .map(str::trim)
-            .filter(|side| !side.is_empty())
-        {
-            let side: usize = side
-                .parse()
-                .map_err(|_| format!("its shape is ({shape})"))?;
-            count = count
-                .checked_mul(side)
-                .ok_or_else(|| format!("its shape ({shape}) is beyond any memory"))?;
-        }
-        let each = kind
-            .trim_start_matches(|c: char| !c.is_ascii_digit())
-            .parse::<usize>()
-            .map_err(|_| format!("its numbers are of type {kind}"))?;
-        let held = bytes.len() - start - length;
-        if count.checked_mul(each) != Some(held) {
-            return Err(format!(
-                "its header claims ({shape}) numbers of type {kind}, but {held} bytes follow"
-            ));
-        }
-        Ok(Self {
-            kind: kind.to_owned(),
-            start: start + length,
-        })
-    }
-
-    /// The array with numbers of half precision made single: the reader knows none smaller.
-    fn widened(&self, bytes: Vec<u8>) -> Vec<u8> {
-        let is_little = match self.kind.as_str() {
-            "<f2" => true,
-            ">f2" => false,
-            _ => return bytes,
-        };
-        let (head, numbers) = bytes.split_at(self.start);
-        let name = self.kind.as_bytes();
-        let mut wide = head.to_vec();
-        if let Some(place) = head.windows(name.len()).position(|part| part == name) {
-            wide[place..place + name.len()].copy_from_slice(b"<f4");
-        }
-        for pair in numbers.chunks_exact(2) {
-            let pair = [pair[0], pair[1]];
-            let number = if is_little {
-                f16::from_le_bytes(pair)
-            } else {
-                f16::from_be_bytes(pair)
-            };
-            wide.extend(number.to_f32().to_le_bytes());
-        }
-        wide
-    }
-}
-
-fn between<'a>(text: &'a str, before: &str, after: &str) -> Option<&'a str> {
-    let rest = &text[text.find(before)? + before.len()..];
-    rest.find(after).map(|end| &rest[..end])
 }
 
 impl StatisticsFile {

@@ -2,6 +2,8 @@
 
 #[path = "../../../tests/fixtures/compare.rs"]
 mod compare;
+#[path = "../../../tests/fixtures/numbers.rs"]
+mod numbers;
 #[path = "../../../tests/fixtures/training.rs"]
 mod training;
 
@@ -12,6 +14,7 @@ use gan_core::layers::Statistics;
 use gan_core::stage::{At, Stage};
 use gan_core::weights::{self, HostTensor, Metadata, Network, Tensors};
 use image::imageops::crop_imm;
+use numbers::numbers;
 use srgan::config::{Config, ContentLoss};
 use srgan::data::Batch;
 use srgan::discriminator::{self, Discriminator};
@@ -182,21 +185,6 @@ fn parameters_are_as_many_as_the_papers() {
     let inner = 9 * 64 * 64 + 64;
     let expected = (9 * 3 * 64 + 64) + 33 * inner + 2 * 4 * inner + (9 * 64 * 3 + 3);
     assert_eq!(count(weights::collect(&network)), expected);
-}
-
-/// `count` numbers in [-1, 1): FNV-1a of the name, then splitmix64.
-fn numbers(name: &str, count: usize) -> impl Iterator<Item = f64> + use<> {
-    let mut state = 0xcbf2_9ce4_8422_2325_u64;
-    for byte in name.bytes() {
-        state = (state ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-    }
-    (0..count).map(move |_| {
-        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let z = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        let z = z ^ (z >> 31);
-        (z >> 11) as f64 / (1u64 << 53) as f64 * 2.0 - 1.0
-    })
 }
 
 /// VGG19 up to the features, read from a file as a user's is, with weights that the hash makes of their names.

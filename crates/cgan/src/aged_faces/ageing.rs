@@ -1,7 +1,8 @@
 //! What an age makes of an identity: every measure, colour and strength that the painting needs.
 
-use super::canvas::{Colour, Point, between, ramp, smooth_ramp};
+use super::Shaded;
 use super::identity::{Identity, Shot};
+use gan_core::drawing::{Colour, Point, between, ramp, smooth_ramp};
 
 /// A person at an age in a photograph, measured in face units.
 pub(super) struct Look<'a> {

@@ -1,7 +1,8 @@
 //! Eyes, brows, nose, mouth, beard and glasses.
 
+use super::Shaded;
 use super::ageing::Look;
-use super::canvas::{
+use gan_core::drawing::{
     Canvas, Colour, Mask, Point, Taper, WHITE, between, both_halves, ellipse, on_side, pen_outline,
     smooth_line, smooth_outline, smooth_ramp,
 };

@@ -1,7 +1,8 @@
 //! Background, body, head, and what age writes on the skin.
 
+use super::Shaded;
 use super::ageing::Look;
-use super::canvas::{
+use gan_core::drawing::{
     Canvas, Colour, Mask, Point, Taper, WHITE, between, both_halves, ellipse, on_side, ramp,
     smooth_line, smooth_outline, smooth_ramp,
 };

@@ -1,6 +1,6 @@
 //! What stays with a person, and what differs between two photographs.
 
-use super::canvas::Point;
+use gan_core::drawing::Point;
 use gan_core::random::Stream;
 
 /// A person. Every attribute lies in `0..=1`; 0.5 is the middle of the range that occurs.

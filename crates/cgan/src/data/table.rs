@@ -134,6 +134,26 @@ pub(super) fn persons(folder: &Path) -> Result<BTreeMap<PathBuf, String>> {
     Ok(all)
 }
 
+/// Writes whose the pictures of a folder are.
+///
+/// # Errors
+/// [`Kind::Disk`].
+pub(super) fn write_persons(folder: &Path, rows: &[[&str; 2]]) -> Result<()> {
+    let path = folder.join(PERSONS);
+    let write = || -> csv::Result<()> {
+        let mut table = csv::Writer::from_path(&path)?;
+        table.write_record(["path", "person"])?;
+        for row in rows {
+            table.write_record(row)?;
+        }
+        Ok(table.flush()?)
+    };
+    write().map_err(|error| {
+        let what = format!("cannot write {}: {error}", path.display());
+        failure(Kind::Disk, what)
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,29 +1,18 @@
 //! The network that tests run instead of the published one: numbers that a hash makes of each tensor's name,
 //! as tests/fixtures/metrics.py makes them, so that no file of 95 MB is needed.
 
+#[path = "../../../../tests/fixtures/numbers.rs"]
+mod numbers;
+
 use burn::tensor::Device;
 use gan_core::weights::{self, HostTensor, Tensors};
 use metrics::inception::Inception;
+use numbers::numbers;
 use std::path::PathBuf;
 
 /// The repository's fixtures.
 pub(crate) fn fixtures() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures")
-}
-
-/// `count` numbers in [-1, 1): FNV-1a of the name, then splitmix64.
-fn numbers(name: &str, count: usize) -> impl Iterator<Item = f64> {
-    let mut state = 0xcbf2_9ce4_8422_2325_u64;
-    for byte in name.bytes() {
-        state = (state ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-    }
-    (0..count).map(move |_| {
-        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let z = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        let z = z ^ (z >> 31);
-        (z >> 11) as f64 / (1u64 << 53) as f64 * 2.0 - 1.0
-    })
 }
 
 /// Every tensor of the network.

@@ -1,19 +1,49 @@
-//! A small network that looks at faces: as a classifier of age (or digits), or as an embedding whose distances tell
-//! persons apart.
+//! A small network that looks at pictures: as a classifier, or as an embedding whose products tell how alike two
+//! pictures are.
 
-use crate::config::Config;
+use crate::layers::{Activation, BatchNorm, Conv2d, Conv2dConfig, Linear, Statistics};
+use crate::weights::Network;
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
-use gan_core::layers::{Activation, BatchNorm, Conv2d, Conv2dConfig, Linear, Statistics};
-use gan_core::weights::Network;
 
 const LEAKY: Activation = Activation::LeakyRelu(0.1);
 
-/// Numbers of an embedding.
-pub const EMBEDDING: usize = 128;
-
 /// Width of the fully connected layer before the last.
 const HIDDEN: usize = 128;
+
+/// What a [`Judge`] is made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct JudgeShape {
+    /// Channels of the pictures.
+    pub channels: usize,
+    /// Sides of the pictures in pixels: 4 times a power of two.
+    pub side: usize,
+    /// Channels of the first layer; each later one has as many more.
+    pub width: usize,
+    /// Numbers that it gives.
+    pub outputs: usize,
+}
+
+impl JudgeShape {
+    fn halvings(&self) -> usize {
+        (self.side / 4).ilog2() as usize
+    }
+
+    /// Numbers in the largest layers: a lower bound of the network's size.
+    pub fn least_size(&self) -> u64 {
+        let (halvings, width) = (self.halvings() as u64, self.width as u64);
+        let convs: u64 = (1..halvings)
+            .map(|layer| 9 * width * layer * width * (layer + 1))
+            .sum();
+        convs + 16 * width * halvings * HIDDEN as u64
+    }
+
+    /// Values that a step keeps for each picture, about.
+    pub fn activations(&self) -> u64 {
+        let side = self.side as u64;
+        side * side / 4 * self.width as u64 * 4
+    }
+}
 
 /// Picture -> halvings, each with kernel 3, batch normalisation and LeakyReLU 0.1 -> 4 x 4 -> 128 -> outputs.
 #[derive(Module, Debug)]
@@ -25,13 +55,12 @@ pub struct Judge {
 }
 
 impl Judge {
-    /// A network with `outputs` numbers whose first layer has `width` channels, and each later one as many more; all
-    /// weights zero.
-    pub fn new(config: &Config, width: usize, outputs: usize, device: &Device) -> Self {
-        let halvings = config.generator().doublings();
+    /// A network of the shape, all weights zero.
+    pub fn new(shape: &JudgeShape, device: &Device) -> Self {
+        let halvings = shape.halvings();
         let channels = |layer: usize| match layer {
-            0 => config.channels,
-            layer => width * layer,
+            0 => shape.channels,
+            layer => shape.width * layer,
         };
         let convs = (0..halvings).map(|layer| {
             Conv2dConfig::new([channels(layer), channels(layer + 1)], [3, 3])
@@ -45,23 +74,14 @@ impl Judge {
                 .map(|layer| BatchNorm::new(channels(layer + 1), device))
                 .collect(),
             hidden: Linear::new(16 * channels(halvings), HIDDEN, device),
-            output: Linear::new(HIDDEN, outputs, device),
+            output: Linear::new(HIDDEN, shape.outputs, device),
         }
-    }
-
-    /// Numbers in the largest layers of a network whose first layer has `width` channels: a lower bound of its size.
-    pub fn least_size(config: &Config, width: usize) -> u64 {
-        let (halvings, width) = (config.generator().doublings() as u64, width as u64);
-        let convs: u64 = (1..halvings)
-            .map(|layer| 9 * width * layer * width * (layer + 1))
-            .sum();
-        convs + 16 * width * halvings * HIDDEN as u64
     }
 
     /// The outputs: logits of classes.
     ///
     /// # Shapes
-    /// - `pictures`: `[batch, channels, image_size, image_size]`, in [-1, 1]
+    /// - `pictures`: `[batch, channels, side, side]`, in [-1, 1]
     /// - result: `[batch, outputs]`
     pub fn forward(&self, pictures: Tensor<4>, statistics: Statistics) -> Tensor<2> {
         let mut features = pictures;

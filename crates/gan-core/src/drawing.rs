@@ -1,54 +1,62 @@
-//! Colours, outlines, and the supersampled canvas on which faces are painted.
+//! Drawing without jagged edges, for procedural stand-ins of data sets: colours, smooth outlines, and a supersampled
+//! canvas on which they are filled.
+//!
+//! Positions are in drawing units: the origin is the middle of the picture, x grows to the right, y downwards, and an
+//! unmoved picture spans `-1..=1` both ways.
 
 use image::RgbImage;
 use std::f32::consts::{PI, TAU};
 
-/// A position in face units: x to the right, y down, an unmoved picture spans `-1..=1` both ways.
-pub(super) type Point = [f32; 2];
+/// A position in drawing units: x, y.
+pub type Point = [f32; 2];
 
 /// A colour and its opacity `0..=1`.
-pub(super) type Ink = (Colour, f32);
+pub type Ink = (Colour, f32);
 
 /// `from` moved a fraction of the way to `to`.
-pub(super) fn between(from: f32, to: f32, fraction: f32) -> f32 {
+pub fn between(from: f32, to: f32, fraction: f32) -> f32 {
     from + (to - from) * fraction
 }
 
 /// 0 up to `start`, 1 from `end`, straight between.
-pub(super) fn ramp(value: f32, start: f32, end: f32) -> f32 {
+pub fn ramp(value: f32, start: f32, end: f32) -> f32 {
     ((value - start) / (end - start)).clamp(0.0, 1.0)
 }
 
 /// 0 up to `start`, 1 from `end`, without a corner at either.
-pub(super) fn smooth_ramp(value: f32, start: f32, end: f32) -> f32 {
+pub fn smooth_ramp(value: f32, start: f32, end: f32) -> f32 {
     let t = ramp(value, start, end);
     t * t * (3.0 - 2.0 * t)
 }
 
 /// An sRGB colour, each channel `0..=1`.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Colour(pub(super) [f32; 3]);
+pub struct Colour(
+    /// Red, green, blue.
+    pub [f32; 3],
+);
 
-pub(super) const WHITE: Colour = Colour([1.0, 1.0, 1.0]);
+/// The brightest colour.
+pub const WHITE: Colour = Colour([1.0, 1.0, 1.0]);
 
 impl Colour {
     /// From hue (in turns, any value), saturation `0..=1` and value `0..=1`.
-    pub(super) fn from_hsv(hue: f32, saturation: f32, value: f32) -> Self {
+    pub fn from_hsv(hue: f32, saturation: f32, value: f32) -> Self {
         Self([5.0, 3.0, 1.0].map(|offset: f32| {
             let k = (offset + hue.rem_euclid(1.0) * 6.0) % 6.0;
             value - value * saturation * k.min(4.0 - k).clamp(0.0, 1.0)
         }))
     }
 
-    /// The colour at a place `0..=1` along a row of colours.
-    pub(super) fn along(row: &[Self], place: f32) -> Self {
+    /// The colour at a place `0..=1` along a row of at least two colours.
+    pub fn along(row: &[Self], place: f32) -> Self {
         let place = place.clamp(0.0, 1.0) * (row.len() - 1) as f32;
         let first = (place as usize).min(row.len() - 2);
         row[first].mix(row[first + 1], place - first as f32)
     }
 
     /// This colour moved a fraction `0..=1` of the way to another.
-    pub(super) fn mix(self, other: Self, fraction: f32) -> Self {
+    pub fn mix(self, other: Self, fraction: f32) -> Self {
         let [r, g, b] = self.0;
         let [other_r, other_g, other_b] = other.0;
         Self([
@@ -58,22 +66,14 @@ impl Colour {
         ])
     }
 
-    /// This colour seen through a filter.
-    pub(super) fn times(self, filter: [f32; 3]) -> Self {
+    /// This colour seen through a filter of red, green and blue.
+    pub fn times(self, filter: [f32; 3]) -> Self {
         let [r, g, b] = self.0;
         Self([r * filter[0], g * filter[1], b * filter[2]])
     }
 
-    /// A warm shadow of this colour; 1 is the deepest.
-    pub(super) fn shaded(self, strength: f32) -> Self {
-        self.times([
-            1.0 - 0.66 * strength,
-            1.0 - 0.82 * strength,
-            1.0 - 0.8 * strength,
-        ])
-    }
-
-    pub(super) fn brightness(self) -> f32 {
+    /// Perceived brightness `0..=1`.
+    pub fn brightness(self) -> f32 {
         let [r, g, b] = self.0;
         0.3 * r + 0.59 * g + 0.11 * b
     }
@@ -84,12 +84,16 @@ const PIECES_PER_SPAN: usize = 5;
 
 /// How a drawn line narrows.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Taper {
+pub enum Taper {
+    /// To points at both ends.
     BothEnds,
+    /// To a point at the start.
     Start,
+    /// To a point at the end.
     End,
     /// A round head and a long tail.
     Comet,
+    /// As wide at the ends as elsewhere.
     Never,
 }
 
@@ -106,7 +110,8 @@ impl Taper {
     }
 }
 
-pub(super) fn ellipse(centre: Point, radius_x: f32, radius_y: f32) -> Vec<Point> {
+/// The outline of an ellipse whose axes are those of the drawing.
+pub fn ellipse(centre: Point, radius_x: f32, radius_y: f32) -> Vec<Point> {
     const CORNERS: usize = 28;
     (0..CORNERS)
         .map(|corner| {
@@ -117,7 +122,7 @@ pub(super) fn ellipse(centre: Point, radius_x: f32, radius_y: f32) -> Vec<Point>
 }
 
 /// A smooth closed outline through the given positions (Catmull-Rom).
-pub(super) fn smooth_outline(through: &[Point]) -> Vec<Point> {
+pub fn smooth_outline(through: &[Point]) -> Vec<Point> {
     let count = through.len();
     let mut outline = Vec::with_capacity(count * PIECES_PER_SPAN);
     for span in 0..count {
@@ -132,8 +137,8 @@ pub(super) fn smooth_outline(through: &[Point]) -> Vec<Point> {
     outline
 }
 
-/// A smooth open line through the given positions (Catmull-Rom).
-pub(super) fn smooth_line(through: &[Point]) -> Vec<Point> {
+/// A smooth open line through one or more positions (Catmull-Rom).
+pub fn smooth_line(through: &[Point]) -> Vec<Point> {
     let last = through.len() - 1;
     let mut line = Vec::with_capacity(last * PIECES_PER_SPAN + 1);
     for span in 0..last {
@@ -165,8 +170,8 @@ fn push_span(line: &mut Vec<Point>, before: Point, from: Point, to: Point, after
     }
 }
 
-/// The outline of a line drawn with a pen of the given width.
-pub(super) fn pen_outline(line: &[Point], width: f32, taper: Taper) -> Vec<Point> {
+/// The outline of a line of two or more positions, drawn with a pen of the given width.
+pub fn pen_outline(line: &[Point], width: f32, taper: Taper) -> Vec<Point> {
     let last = line.len() - 1;
     let mut left = Vec::with_capacity(line.len() * 2);
     let mut right = Vec::with_capacity(line.len());
@@ -185,12 +190,12 @@ pub(super) fn pen_outline(line: &[Point], width: f32, taper: Taper) -> Vec<Point
 }
 
 /// The outline with x multiplied by `side`, which is 1 or -1.
-pub(super) fn on_side(outline: &[Point], side: f32) -> Vec<Point> {
+pub fn on_side(outline: &[Point], side: f32) -> Vec<Point> {
     outline.iter().map(|[x, y]| [x * side, *y]).collect()
 }
 
 /// Joins the right half of a symmetric shape, given from top to bottom, to its mirror image.
-pub(super) fn both_halves(right: &[Point]) -> Vec<Point> {
+pub fn both_halves(right: &[Point]) -> Vec<Point> {
     let mut whole = right.to_vec();
     whole.extend(
         right
@@ -203,8 +208,8 @@ pub(super) fn both_halves(right: &[Point]) -> Vec<Point> {
 }
 
 /// Which part of the canvas is covered, and how much of each subpixel.
-#[derive(Clone)]
-pub(super) struct Mask {
+#[derive(Clone, Debug)]
+pub struct Mask {
     left: usize,
     top: usize,
     width: usize,
@@ -215,7 +220,7 @@ pub(super) struct Mask {
 
 impl Mask {
     /// Keeps only what another mask covers too.
-    pub(super) fn limit_to(mut self, other: &Self) -> Self {
+    pub fn limit_to(mut self, other: &Self) -> Self {
         for row in 0..self.height {
             let canvas_row = self.top + row;
             let coverage = &mut self.coverage[row * self.width..(row + 1) * self.width];
@@ -229,7 +234,7 @@ impl Mask {
     }
 
     /// Keeps only what another mask leaves open.
-    pub(super) fn without(mut self, other: &Self) -> Self {
+    pub fn without(mut self, other: &Self) -> Self {
         for row in 0..self.height {
             for column in 0..self.width {
                 self.coverage[row * self.width + column] *=
@@ -250,29 +255,43 @@ impl Mask {
     }
 }
 
-/// How a face lies in the picture.
+/// How a drawing lies in the picture.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Placement {
+pub struct Placement {
     /// Clockwise tilt in radians.
-    pub(super) tilt: f32,
-    pub(super) scale: f32,
-    pub(super) shift: Point,
-    /// How far the middle of the face moves against its rim, as a head that turns and nods.
-    pub(super) turn: Point,
-    /// Half the size of the part that turns.
-    pub(super) radius: Point,
+    pub tilt: f32,
+    /// Enlargement about the origin.
+    pub scale: f32,
+    /// Where the origin goes, in halves of the picture's side from its middle.
+    pub shift: Point,
+    /// How far the middle of the drawing moves against its rim, as a head that turns and nods.
+    pub turn: Point,
+    /// Half the size of the part that turns, greater than 0.
+    pub radius: Point,
 }
 
-/// A supersampled picture on which outlines are filled in face units.
-pub(super) struct Canvas {
+impl Placement {
+    /// Neither moved nor turned.
+    pub const STRAIGHT: Self = Self {
+        tilt: 0.0,
+        scale: 1.0,
+        shift: [0.0; 2],
+        turn: [0.0; 2],
+        radius: [1.0; 2],
+    };
+}
+
+/// A supersampled square picture on which outlines are filled in drawing units.
+#[derive(Debug)]
+pub struct Canvas {
     size: usize,
     samples: usize,
     side: usize,
     /// Row-major subpixels.
     pixels: Vec<[f32; 3]>,
-    /// The face position of the middle of each subpixel.
+    /// The drawing position of the middle of each subpixel.
     positions: Vec<Point>,
-    /// Subpixels per face unit.
+    /// Subpixels per drawing unit.
     zoom: f32,
     tilt_sine: f32,
     tilt_cosine: f32,
@@ -285,7 +304,8 @@ pub(super) struct Canvas {
 const SCAN_LINES: usize = 4;
 
 impl Canvas {
-    pub(super) fn new(size: usize, placement: Placement) -> Self {
+    /// A black canvas of `size` x `size` pixels.
+    pub fn new(size: usize, placement: Placement) -> Self {
         // Large pictures have room for the details and get by with fewer samples.
         let samples = match size {
             0..=40 => 4,
@@ -320,7 +340,7 @@ impl Canvas {
         canvas
     }
 
-    /// How far a turned head carries a position, which is nothing at the rim of the head.
+    /// How far turning carries a position, which is nothing at the rim of the part that turns.
     fn carried(&self, point: Point) -> Point {
         let across = point[0] / self.radius[0];
         let down = point[1] / self.radius[1];
@@ -338,7 +358,7 @@ impl Canvas {
         ]
     }
 
-    /// The position of the middle of a subpixel on a head that does not turn.
+    /// The position of the middle of a subpixel on a drawing that does not turn.
     fn to_unturned(&self, column: usize, row: usize) -> Point {
         let x = column as f32 + 0.5 - self.origin[0];
         let y = row as f32 + 0.5 - self.origin[1];
@@ -348,8 +368,11 @@ impl Canvas {
         ]
     }
 
-    /// The face position that was carried to `point`, by two steps of a fixed-point iteration.
+    /// The position that was carried to `point`, by two steps of a fixed-point iteration.
     fn before_turning(&self, point: Point) -> Point {
+        if self.turn == [0.0; 2] {
+            return point;
+        }
         let first = self.carried(point);
         let second = self.carried([point[0] - first[0], point[1] - first[1]]);
         [point[0] - second[0], point[1] - second[1]]
@@ -376,7 +399,7 @@ impl Canvas {
     }
 
     /// What a closed outline covers. Where an outline overlaps itself it stays filled.
-    pub(super) fn mask(&self, outline: &[Point]) -> Mask {
+    pub fn mask(&self, outline: &[Point]) -> Mask {
         let corners: Vec<Point> = outline.iter().map(|&point| self.to_canvas(point)).collect();
         let [left, top, width, height] = self.bounds(&corners);
         let mut mask = Mask {
@@ -437,8 +460,8 @@ impl Canvas {
         mask
     }
 
-    /// The mask with its rim blurred over a distance in face units.
-    pub(super) fn softened(&self, mask: &Mask, distance: f32) -> Mask {
+    /// The mask with its rim blurred over a distance in drawing units.
+    pub fn softened(&self, mask: &Mask, distance: f32) -> Mask {
         let reach = ((distance * self.zoom / 2.0) as usize).max(1);
         let margin = 2 * reach;
         let left = mask.left.saturating_sub(margin);
@@ -467,8 +490,8 @@ impl Canvas {
         }
     }
 
-    /// Paints what a mask covers; `paint` gives colour and opacity at a face position.
-    pub(super) fn paint(&mut self, mask: &Mask, paint: impl Fn(f32, f32) -> Ink) {
+    /// Paints what a mask covers; `paint` gives colour and opacity at x, y.
+    pub fn paint(&mut self, mask: &Mask, paint: impl Fn(f32, f32) -> Ink) {
         for row in 0..mask.height {
             let first = (mask.top + row) * self.side + mask.left;
             let pixels = &mut self.pixels[first..first + mask.width];
@@ -485,7 +508,7 @@ impl Canvas {
     }
 
     /// Paints what a mask covers with one ink.
-    pub(super) fn tint(&mut self, mask: &Mask, (colour, opacity): Ink) {
+    pub fn tint(&mut self, mask: &Mask, (colour, opacity): Ink) {
         for row in 0..mask.height {
             let first = (mask.top + row) * self.side + mask.left;
             let pixels = &mut self.pixels[first..first + mask.width];
@@ -498,26 +521,26 @@ impl Canvas {
         }
     }
 
-    /// Paints the whole canvas.
-    pub(super) fn cover(&mut self, paint: impl Fn(f32, f32) -> Colour) {
+    /// Paints the whole canvas; `paint` gives the colour at x, y.
+    pub fn cover(&mut self, paint: impl Fn(f32, f32) -> Colour) {
         for (pixel, [x, y]) in self.pixels.iter_mut().zip(&self.positions) {
             *pixel = paint(*x, *y).0;
         }
     }
 
     /// Fills an outline.
-    pub(super) fn fill(&mut self, outline: &[Point], ink: Ink) {
+    pub fn fill(&mut self, outline: &[Point], ink: Ink) {
         let mask = self.mask(outline);
         self.tint(&mask, ink);
     }
 
     /// Draws a line.
-    pub(super) fn line(&mut self, line: &[Point], width: f32, taper: Taper, ink: Ink) {
+    pub fn line(&mut self, line: &[Point], width: f32, taper: Taper, ink: Ink) {
         self.fill(&pen_outline(line, width, taper), ink);
     }
 
     /// Draws a line that stays inside a mask.
-    pub(super) fn line_inside(
+    pub fn line_inside(
         &mut self,
         inside: &Mask,
         line: &[Point],
@@ -530,7 +553,7 @@ impl Canvas {
     }
 
     /// Blends in a spot that fades out towards its rim and stays inside a mask.
-    pub(super) fn glow(&mut self, inside: &Mask, centre: Point, radii: Point, ink: Ink) {
+    pub fn glow(&mut self, inside: &Mask, centre: Point, radii: Point, ink: Ink) {
         let rim: Vec<Point> = ellipse(centre, radii[0] * 1.02, radii[1] * 1.02)
             .iter()
             .map(|&point| self.to_canvas(point))
@@ -551,9 +574,9 @@ impl Canvas {
         }
     }
 
-    /// Averages blocks of subpixels into the finished picture; `finish` has a last look at every
-    /// colour, at its face position.
-    pub(super) fn average_down(&self, finish: impl Fn(f32, f32, Colour) -> Colour) -> RgbImage {
+    /// Averages blocks of subpixels into the finished picture of 8-bit sRGB; `finish` has a last look at
+    /// every colour, at its x, y.
+    pub fn average_down(&self, finish: impl Fn(f32, f32, Colour) -> Colour) -> RgbImage {
         let samples = self.samples;
         let share = 1.0 / (samples * samples) as f32;
         let mut bytes = Vec::with_capacity(self.size * self.size * 3);
@@ -646,14 +669,6 @@ fn transposed(values: &[f32], width: usize) -> Vec<f32> {
 mod tests {
     use super::*;
 
-    const STRAIGHT: Placement = Placement {
-        tilt: 0.0,
-        scale: 1.0,
-        shift: [0.0; 2],
-        turn: [0.0; 2],
-        radius: [1.0; 2],
-    };
-
     #[test]
     fn spans_cover_exactly_their_length() {
         let mut row = [0.0; 6];
@@ -669,7 +684,7 @@ mod tests {
 
     #[test]
     fn a_mask_covers_the_area_of_its_outline() {
-        let canvas = Canvas::new(64, STRAIGHT);
+        let canvas = Canvas::new(64, Placement::STRAIGHT);
         let subpixels = |outline: &[Point]| canvas.mask(outline).coverage.iter().sum::<f32>();
         let unit = 96.0_f32 * 96.0;
         let square = [
@@ -688,7 +703,7 @@ mod tests {
 
     #[test]
     fn softening_keeps_the_sum_and_spreads_it() {
-        let canvas = Canvas::new(64, STRAIGHT);
+        let canvas = Canvas::new(64, Placement::STRAIGHT);
         let sharp = canvas.mask(&ellipse([0.0, 0.0], 0.3, 0.3));
         let soft = canvas.softened(&sharp, 0.1);
         let sum = |mask: &Mask| mask.coverage.iter().sum::<f32>();
@@ -700,13 +715,13 @@ mod tests {
     }
 
     #[test]
-    fn a_turned_head_is_undone_by_the_inverse() {
+    fn a_turn_is_undone_by_the_inverse() {
         let canvas = Canvas::new(
             64,
             Placement {
                 turn: [0.07, -0.03],
                 radius: [0.6, 0.9],
-                ..STRAIGHT
+                ..Placement::STRAIGHT
             },
         );
         for point in [[0.0, 0.0], [0.3, -0.2], [-0.25, 0.4], [0.7, 0.1]] {

@@ -9,8 +9,8 @@ mod tests {
     use std::process::Command;
 
     /// The architectures; a new one is added here and in the workspace's manifest.
-    const ARCHITECTURES: [&str; 7] = [
-        "vanilla", "dcgan", "pix2pix", "cyclegan", "srgan", "gan3d", "cgan",
+    const ARCHITECTURES: [&str; 8] = [
+        "vanilla", "dcgan", "pix2pix", "cyclegan", "srgan", "gan3d", "cgan", "stackgan",
     ];
 
     /// Every other crate.
@@ -30,7 +30,9 @@ mod tests {
         match name {
             "convolution" => Some(&[]),
             "gan-core" => Some(&["convolution"]),
-            "metrics" | "shapes" | "translation" | "vanilla" | "dcgan" => Some(&["gan-core"]),
+            "metrics" | "shapes" | "translation" | "vanilla" | "dcgan" | "stackgan" => {
+                Some(&["gan-core"])
+            }
             "srgan" => Some(&["gan-core", "metrics"]),
             "eval" => Some(&["gan-core", "metrics", "shapes"]),
             "gan3d" => Some(&["gan-core", "shapes"]),
@@ -183,6 +185,7 @@ mod tests {
         check_configs::<srgan::Config>();
         check_configs::<gan3d::Config>();
         check_configs::<cgan::Config>();
+        check_configs::<stackgan::Config>();
     }
 
     #[test]

@@ -3,7 +3,8 @@
     python3 peer.py THREADS
 
 Needs torch, numpy, safetensors, and pillow for the folder of pictures. Networks and steps are those of
-reference.py, translation_reference.py, srgan_reference.py, gan3d_reference.py and cgan_reference.py in tests/fixtures/.
+reference.py, translation_reference.py, srgan_reference.py, gan3d_reference.py, cgan_reference.py and
+stackgan_reference.py in tests/fixtures/.
 """
 
 import json
@@ -21,6 +22,7 @@ import cgan_reference  # noqa: E402
 import gan3d_reference  # noqa: E402
 import reference  # noqa: E402
 import srgan_reference  # noqa: E402
+import stackgan_reference  # noqa: E402
 import translation_reference  # noqa: E402
 
 torch.set_num_threads(int(sys.argv[1]))
@@ -127,6 +129,9 @@ def infer(request):
     if request["word"] == "upscale":
         upscale(request)
         return
+    if request["word"] == "stackgan":
+        infer_stackgan(request)
+        return
     inputs, is_translation = load_file(request["inputs"]), request["word"] in TRANSLATIONS
     if is_translation:
         source = inputs["a"]
@@ -166,6 +171,9 @@ def train(request):
         return
     if request["word"] == "srgan":
         train_srgan(request)
+        return
+    if request["word"] == "stackgan":
+        train_stackgan(request)
         return
     config, inputs = request["config"], load_file(request["inputs"])
     real, latent = inputs["real"], inputs["latent"]
@@ -255,6 +263,77 @@ class EnlargingStep:
     def __call__(self):
         losses = self.stage.step(*self.pictures, 0)
         self.first = self.first or [losses[name] for name in self.losses]
+
+
+def stackgan_sizes(request):
+    keys = {"gf": "width_g", "df": "width_d", "ef": "condition_dim", "z": "latent_dim", "t": "text_dim"}
+    return {short: request["config"][key] for short, key in (keys | {"r": "residual_blocks"}).items()}
+
+
+def stackgan_maker(request):
+    kind = stackgan_reference.Stage1G if request["stage"] == 1 else stackgan_reference.Stage2G
+    return loaded(kind(request["config"]["variant"], **stackgan_sizes(request)), request, "generator")
+
+
+def stackgan_draws(inputs):
+    return [inputs[name] for name in ("text", "latent", "eps1", "eps") if name in inputs]
+
+
+def infer_stackgan(request):
+    """Captions and noise to pictures, with the running statistics."""
+    draws = stackgan_draws(load_file(request["inputs"]))
+    for layout in layouts(4):
+        network = converted(stackgan_maker(request).eval(), layout)
+
+        @torch.inference_mode()
+        def run(network=network):
+            return network(*draws)[0]
+
+        runs.append(run)
+    save_file({"output": runs[0]().contiguous()}, request["outputs_to"])
+
+
+def train_stackgan(request):
+    """One step of the stage that the configuration asks for."""
+    only = request.get("layout")
+    for number, layout in enumerate(layouts(4)):
+        if only is None or number == only:
+            runs.append(StackganStep(request, layout))
+
+
+class StackganStep:
+    def __init__(self, request, layout):
+        config, inputs = request["config"], load_file(request["inputs"])
+        judge = stackgan_reference.Discriminator(config["variant"], request["stage"], **stackgan_sizes(request))
+        judge = loaded(judge, request, "discriminator")
+        self.make, self.judge = converted(stackgan_maker(request), layout), converted(judge, layout)
+        learning = [self.make.own() if request["stage"] == 2 else list(self.make.parameters()), judge.parameters()]
+        betas = (config["beta1"], config["beta2"])
+        self.optimizers = [torch.optim.Adam(some, lr=config["lr"], betas=betas, fused=True) for some in learning]
+        self.average, self.decay = [value.detach().clone() for value in self.make.parameters()], config["ema_decay"]
+        self.real, self.wrong = (converted(inputs[name], layout) for name in ("real", "wrong"))
+        self.draws, self.config, self.first = stackgan_draws(inputs), config, None
+
+    def __call__(self):
+        variant, smoothing = self.config["variant"], self.config["label_smoothing"]
+        fake, mu, spread = self.make(*self.draws)[:3]
+        told = self.draws[0] if variant == "tf" else mu.detach()
+        wrong = (variant, self.judge, self.real, fake.detach(), self.wrong, told, smoothing)
+        loss_d = stackgan_reference.discriminator_losses(*wrong)["loss_d"]
+        self.optimizers[1].zero_grad()
+        loss_d.backward()
+        self.optimizers[1].step()
+        self.judge.requires_grad_(False)
+        losses = stackgan_reference.generator_losses(variant, self.judge, fake, told, mu, spread)
+        convinced = losses["loss_g"] - 2 * losses["loss_kl"]
+        self.optimizers[0].zero_grad()
+        (convinced + self.config["kl_weight"] * losses["loss_kl"]).backward()
+        self.optimizers[0].step()
+        self.judge.requires_grad_(True)
+        if self.decay > 0:
+            with torch.no_grad():
+                torch._foreach_lerp_(self.average, list(self.make.parameters()), 1 - self.decay)
+        self.first = self.first or [loss_d.item(), convinced.item()]
 
 
 def upscale(request):

@@ -50,6 +50,12 @@ struct Cgan {
     train: TrainCommand<cgan::config::Flags>,
 }
 
+#[derive(Parser)]
+struct Stackgan {
+    #[command(flatten)]
+    train: TrainCommand<stackgan::config::Flags>,
+}
+
 /// Each architecture adds its own: word, steps, and `train`.
 type Training = fn(&[String]) -> Result<()>;
 const TRAININGS: &[(&str, u32, Training)] = &[
@@ -75,6 +81,12 @@ const TRAININGS: &[(&str, u32, Training)] = &[
         let mut command = Cgan::try_parse_from(words)?.train;
         command.flags.stages = Some("gan".to_owned());
         cgan::train::train(&command, cgan::train::Verb::Train)
+    }),
+    ("stackgan", 60, |words| {
+        let mut command = Stackgan::try_parse_from(words)?.train;
+        command.flags.stages = Some("text".to_owned());
+        command.flags.text_steps = command.flags.steps;
+        stackgan::train::train(&command, stackgan::train::Verb::Train)
     }),
 ];
 

@@ -237,6 +237,30 @@ pub(crate) const SUBJECTS: &[Subject] = &[
         "drawn",
         64,
     ),
+    subject(
+        "stackgan train, first stage, 64 pixels, batch 32",
+        "stackgan",
+        Kind::Train,
+        "drawn",
+        32,
+    )
+    .with("stages = \"one\""),
+    subject(
+        "stackgan train, second stage, 256 pixels, batch 4",
+        "stackgan",
+        Kind::Train,
+        "drawn",
+        4,
+    )
+    .with("stages = \"two\""),
+    subject(
+        "stackgan infer, both stages, 256 pixels, batch 8",
+        "stackgan",
+        Kind::Infer,
+        "drawn",
+        8,
+    )
+    .with("stages = \"two\""),
 ];
 
 /// One step or one batch of ours. A training step gives its losses.
@@ -270,6 +294,7 @@ impl Subject {
             "srgan" => self.srgan(folder),
             "gan3d" => self.gan3d(folder),
             "cgan" => self.cgan(folder),
+            "stackgan" => self.stackgan(folder),
             _ => self.upscale(folder),
         }
     }
@@ -456,6 +481,74 @@ impl Subject {
                     Statistics::Running,
                 );
                 Ok(weights::values(pictures))
+            })
+        };
+        Ok(Ready {
+            run,
+            request,
+            folder,
+        })
+    }
+
+    /// The first stage, or the second around it, as the configuration's stages say.
+    fn stackgan(&self, folder: TempDir) -> Result<Ready> {
+        let config: stackgan::Config = configuration(self)?;
+        if config.has("two") {
+            self.stackgan_stage::<stackgan::generator::StageTwo>(&config, folder)
+        } else {
+            self.stackgan_stage::<stackgan::generator::StageOne>(&config, folder)
+        }
+    }
+
+    fn stackgan_stage<M: stackgan::gan::Maker + 'static>(
+        &self,
+        config: &stackgan::Config,
+        folder: TempDir,
+    ) -> Result<Ready> {
+        use stackgan::gan::{Gan, Noise};
+        let device = Device::flex();
+        let mut gan = Gan::<M>::new(config, &device);
+        let files = weights_of(&mut gan)?;
+        let (batch, seed) = (self.batch, config.training.seed);
+        let shape = stackgan::generator::Shape::new(config);
+        let mut stream = Stream::new(seed, "latent", 0);
+        let noise = Noise::values(&shape, M::IS_SECOND, batch, &mut stream);
+        let side = config.side(M::IS_SECOND);
+        let pictures = [batch, 3, side, side];
+        let draw = |name: &str| {
+            Stream::new(0, name, 0).uniform(pictures.iter().product(), -1.0, 1.0)
+        };
+        let (real, wrong) = (draw("real"), draw("wrong"));
+        let text = Stream::new(0, "text", 0).normal(batch * shape.text);
+        let (texts, latents) = ([batch, shape.text], [batch, shape.latent]);
+        let conditions = [batch, shape.condition];
+        let mut inputs: Vec<Input<'_>> = vec![
+            ("real", &pictures, &real),
+            ("wrong", &pictures, &wrong),
+            ("text", &texts, &text),
+            ("latent", &latents, &noise[0]),
+            ("eps", &conditions, &noise[noise.len() - 1]),
+        ];
+        if M::IS_SECOND {
+            inputs.push(("eps1", &conditions, &noise[1]));
+        }
+        let mut request = self.request(&folder, config, &files, &inputs, PLAYERS)?;
+        request["stage"] = json!(1 + u8::from(M::IS_SECOND));
+        let run: Run = if self.kind == Kind::Train {
+            let batch = stackgan::data::Batch {
+                pixels: real,
+                wrong,
+                text,
+                captions: Vec::new(),
+            };
+            training(gan, batch, seed, PLAYERS)
+        } else {
+            let network = weights::apply(M::empty(&shape, &device), &files["generator"])?;
+            Box::new(move || {
+                let text = Tensor::from_data(TensorData::new(text.clone(), texts), &device);
+                let noise = Noise::new(noise.clone(), &shape, &device);
+                let (made, _) = network.make(text, noise, Statistics::Running);
+                Ok(weights::values(made))
             })
         };
         Ok(Ready {

@@ -230,3 +230,64 @@ fn between<'a>(text: &'a str, before: &str, after: &str) -> Option<&'a str> {
     let rest = &text[text.find(before)? + before.len()..];
     rest.find(after).map(|end| &rest[..end])
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An array of three float64 as numpy writes it.
+    fn array() -> Vec<u8> {
+        let header = format!(
+            "{:<117}\n",
+            "{'descr': '<f8', 'fortran_order': False, 'shape': (3,), }"
+        );
+        let mut all = b"\x93NUMPY\x01\x00".to_vec();
+        all.extend((header.len() as u16).to_le_bytes());
+        all.extend(header.bytes());
+        all.extend(
+            [1.0f64, 2.0, 3.0]
+                .iter()
+                .flat_map(|value| value.to_le_bytes()),
+        );
+        all
+    }
+
+    #[test]
+    fn headers_that_lie_are_refused_before_memory_is_taken() {
+        let mut bytes = array();
+        assert!(Header::check(&bytes).is_ok());
+        let place = bytes.windows(4).position(|four| four == b"(3,)").unwrap();
+        bytes[place..place + 4].copy_from_slice(b"(9,)");
+        let refused = |bytes: &[u8]| Header::check(bytes).err().unwrap();
+        assert!(refused(&bytes).contains("24 bytes follow"));
+        assert!(refused(b"PK").contains("no array"));
+        assert!(refused(&bytes[..9]).contains("cut short"));
+    }
+
+    #[test]
+    fn arrays_are_read_by_name_in_either_precision() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("some.npz");
+        let mut zip = zip::ZipWriter::new(File::create(&path).unwrap());
+        let stored = zip::write::SimpleFileOptions::default();
+        for name in ["b/one.npy", "a.npy", "readme.txt"] {
+            zip.start_file(name, stored).unwrap();
+            std::io::Write::write_all(&mut zip, &array()).unwrap();
+        }
+        zip.finish().unwrap();
+        let mut archive = Archive::open(&path).unwrap();
+        let mut names = archive.names();
+        names.sort();
+        assert_eq!(names, ["a", "b/one"]);
+        assert!(archive.has("a") && !archive.has("readme"));
+        assert_eq!(
+            archive.numbers("b/one").unwrap(),
+            (vec![3], vec![1.0, 2.0, 3.0])
+        );
+        let error = archive.numbers("c").unwrap_err();
+        assert_eq!(crate::failure::exit_code(&error), 3);
+        assert!(error.to_string().contains("array c"), "{error}");
+        std::fs::write(&path, b"PK").unwrap();
+        assert!(Archive::open(&path).is_err());
+    }
+}

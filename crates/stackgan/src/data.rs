@@ -403,13 +403,13 @@ impl Source for Data {
     }
 }
 
-/// Pictures with one caption each, in letters.
+/// Pictures with two captions each, in letters.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Read {
     /// Pictures in [-1, 1], planar, one after the other.
     pub pixels: Vec<f32>,
-    /// A caption of each.
-    pub letters: Vec<[u8; LENGTH]>,
+    /// A caption of each, and another one (or the same, where there is only one).
+    pub letters: [Vec<[u8; LENGTH]>; 2],
     /// The class of each.
     pub classes: Vec<u32>,
 }
@@ -507,8 +507,11 @@ impl Source for Reading {
             self.birds
                 .cut(&sample, [corner[0], corner[1]], false, &mut batch.pixels);
             let captions = &self.birds.captions[sample.place as usize];
-            let caption = &captions[chosen.integers(1, captions.len())[0]];
-            batch.letters.push(letters(caption));
+            let order = chosen.permutation(captions.len());
+            for (place, letters_of) in batch.letters.iter_mut().enumerate() {
+                let caption = &captions[order[place % order.len()] as usize];
+                letters_of.push(letters(caption));
+            }
             batch.classes.push(sample.class);
         }
         Ok(batch)

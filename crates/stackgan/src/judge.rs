@@ -189,7 +189,8 @@ impl Stage for Judging {
 /// # Errors
 /// [`Kind::Checkpoint`] when there is none.
 pub fn open(place: Option<&Path>, out: &Path, device: &Device) -> Result<(Judge, usize)> {
-    let found = located::find(place, out, "stackgan", &["judge"], &["judge"])?;
+    let found = located::find(place, out, "stackgan", &["judge"], &["judge"])
+        .context("a judge of `stackgan train-judge` is needed")?;
     let path = found.path.display().to_string();
     let Some(text) = found.config() else {
         let what = format!("{path} is no judge of `stackgan train-judge`");

@@ -1,5 +1,7 @@
 //! The stage before the first: the text encoder learns which caption belongs to which picture (Reed et al. 2016,
-//! <https://arxiv.org/abs/1605.05395>: the symmetric joint embedding, as StackGAN's authors took it).
+//! <https://arxiv.org/abs/1605.05395>: the symmetric joint embedding, as StackGAN's authors took it), and which captions
+//! are of one picture. The second is ours: the first alone learns for long what most pictures differ in, which is their
+//! colour, and a detail only when both networks happen to see it.
 
 use crate::config::Config;
 use crate::data::{Birds, Read, Texts};
@@ -10,9 +12,10 @@ use burn::tensor::{Device, Tensor, TensorData};
 use gan_core::checkpoint::Checkpoint;
 use gan_core::images::from_unit;
 use gan_core::init::{Initial, initialise};
-use gan_core::judge::{Judge, JudgeShape};
+use gan_core::judge::{Judge, JudgeShape, normalised};
 use gan_core::layers::Statistics;
 use gan_core::learner::{Gathered, Learner};
+use gan_core::loss::cross_entropy;
 use gan_core::optimizer::Schedule;
 use gan_core::picture;
 use gan_core::stage::{At, Best, Panel, Scalars, Stage};
@@ -21,6 +24,9 @@ use image::RgbImage;
 
 /// Captions and pictures that are embedded together where nothing is learned.
 const TOGETHER: usize = 128;
+
+/// Divides similarities of captions before the softmax (Chen et al. 2020, <https://arxiv.org/abs/2002.05709>, table 5).
+const TEMPERATURE: f64 = 0.1;
 
 /// Pairs in the picture of a batch.
 const SHOWN: usize = 8;
@@ -32,6 +38,8 @@ pub struct Held {
     pub pictures: Vec<Vec<f32>>,
     /// A caption of each.
     pub captions: Vec<String>,
+    /// Another one of each.
+    pub others: Vec<String>,
     /// The class of each.
     pub classes: Vec<u32>,
 }
@@ -47,6 +55,7 @@ impl Held {
             held.pictures.push(birds.middle(&sample));
             let captions = &birds.captions[sample.place as usize];
             held.captions.push(captions[0].clone());
+            held.others.push(captions[captions.len() - 1].clone());
             held.classes.push(sample.class);
         }
         Ok(held)
@@ -60,23 +69,48 @@ impl Held {
 /// # Shapes
 /// - both: `[batch, width]`, partners at the same place; `classes`: `batch` of them, not all equal; result `[1]`
 pub fn joint_loss(texts: Tensor<2>, pictures: Tensor<2>, classes: &[u32]) -> Tensor<1> {
-    let count = classes.len();
-    let device = texts.device();
-    let pairs = || {
-        classes
-            .iter()
-            .flat_map(|one| classes.iter().map(move |two| one != two))
-    };
-    let others: Vec<f32> = pairs()
-        .map(|is_other| f32::from(u8::from(is_other)))
-        .collect();
-    let number = pairs().filter(|is_other| *is_other).count().max(1);
-    let others = Tensor::<2>::from_data(TensorData::new(others, [count, count]), &device);
+    let others = others(classes, &texts.device());
+    let number = (0..classes.len())
+        .flat_map(|one| classes.iter().map(move |two| (one, two)))
+        .filter(|(one, two)| classes[*one] != **two)
+        .count()
+        .max(1);
     let own = (texts.clone() * pictures.clone()).sum_dim(1);
     let scores = texts.matmul(pictures.transpose());
     let there = relu(scores.clone() - own.clone() + 1.0);
     let back = relu(scores.transpose() - own + 1.0);
     ((there + back) * others).sum() / number as f64
+}
+
+/// 1 for each pair of different classes, `[classes, classes]`, else 0.
+fn others(classes: &[u32], device: &Device) -> Tensor<2> {
+    let count = classes.len();
+    let values: Vec<f32> = classes
+        .iter()
+        .flat_map(|one| {
+            classes
+                .iter()
+                .map(move |two| f32::from(u8::from(one != two)))
+        })
+        .collect();
+    Tensor::from_data(TensorData::new(values, [count, count]), device)
+}
+
+/// How much less each caption is like another one of its picture than like captions of other classes: the mean over both
+/// directions of the cross-entropy of similarities ([`gan_core::loss::contrast`], without pairs of one class).
+///
+/// # Shapes
+/// - both: `[batch, width]`, captions of one picture at the same place; result `[1]`
+pub fn agreement_loss(first: Tensor<2>, second: Tensor<2>, classes: &[u32]) -> Tensor<1> {
+    let device = first.device();
+    let count = classes.len();
+    let own = Tensor::<2>::eye(count, &device);
+    // Captions of another picture of the class say nothing wrong.
+    let left_out = (others(classes, &device) + own - 1.0) * 1e4;
+    let logits = normalised(first).matmul(normalised(second).transpose()) / TEMPERATURE + left_out;
+    let partners: Vec<usize> = (0..count).collect();
+    let there = cross_entropy(logits.clone(), &partners);
+    (there + cross_entropy(logits.transpose(), &partners)) / 2.0
 }
 
 /// Text encoder and a network that looks at pictures, which learn one embedding for both.
@@ -134,13 +168,15 @@ fn eye_shape(config: &Config) -> JudgeShape {
     }
 }
 
-/// The embedding of each sentence.
+/// The embedding of each sentence, brought to the length that N(0, 1) numbers have: what is learned from it should not
+/// depend on how far the text encoder's numbers have grown.
 pub fn embed(encoder: &TextEncoder, sentences: &[String], device: &Device) -> Vec<Vec<f32>> {
     let mut all = Vec::with_capacity(sentences.len());
     for some in sentences.chunks(TOGETHER) {
         let read: Vec<_> = some.iter().map(|sentence| letters(sentence)).collect();
         let found = encoder.forward(on_device(&read, device));
         let width = found.dims()[1];
+        let found = normalised(found) * (width as f64).sqrt();
         all.extend(values(found).chunks_exact(width).map(<[f32]>::to_vec));
     }
     all
@@ -166,13 +202,16 @@ impl Stage for Reader {
     fn step(&mut self, batch: Read, at: &At) -> Result<Scalars> {
         let mut scalars = Scalars::default();
         let autodiff = self.device.clone().autodiff();
-        let texts = on_device(&batch.letters, &autodiff);
-        let texts = self.text.network().forward(texts);
+        let [texts, again] = batch
+            .letters
+            .map(|letters| self.text.network().forward(on_device(&letters, &autodiff)));
         let pictures = self.pictures(batch.pixels, &autodiff);
         let seen = self.eye.network().forward(pictures, Statistics::Update);
-        let loss = joint_loss(texts, seen, &batch.classes);
-        scalars.add("joint_loss", loss.clone());
-        let mut gradients = loss.backward();
+        let joint = joint_loss(texts.clone(), seen, &batch.classes);
+        let agreement = agreement_loss(texts, again, &batch.classes);
+        scalars.add("joint_loss", joint.clone());
+        scalars.add("agreement_loss", agreement.clone());
+        let mut gradients = (joint + agreement).backward();
         let of_text = self.text.take(&mut gradients, Gathered::Nothing);
         let of_eye = self.eye.take(&mut gradients, Gathered::Nothing);
         let moved = self.text.apply(of_text, at);
@@ -207,6 +246,11 @@ impl Stage for Reader {
             "caption_finds_class",
             found_share(&texts, &seen, &held.classes),
         );
+        let others = embed(&self.encoder(), &held.others, &self.device);
+        scalars.put(
+            "caption_finds_caption",
+            found_share(&texts, &others, &held.classes),
+        );
         scalars.put(
             "picture_finds_class",
             found_share(&seen, &texts, &held.classes),
@@ -228,7 +272,7 @@ impl Stage for Reader {
         let shown = batch
             .pixels
             .chunks_exact(3 * side * side)
-            .zip(&batch.letters);
+            .zip(&batch.letters[0]);
         let rows: Vec<(String, RgbImage)> = shown
             .take(SHOWN)
             .map(|(values, letters)| {
@@ -281,6 +325,30 @@ mod tests {
         // Captions: 1 - 1 + 3, 1 - 1 + 6, 1 - 0 + 0, 1 - 0 + 0; pictures: 1 - 1 + 0, 1 - 1 + 0, 1 - 0 + 3, 1 - 0 + 6.
         let expected = (3.0 + 6.0 + 1.0 + 1.0 + 0.0 + 0.0 + 4.0 + 7.0) / 4.0;
         assert_eq!(values(loss), [expected]);
+    }
+
+    #[test]
+    fn captions_of_one_picture_agree() {
+        let device = Device::flex();
+        let rows = |values: [[f32; 2]; 3]| {
+            Tensor::<2>::from_data(TensorData::new(values.concat(), [3, 2]), &device)
+        };
+        // Directions count, lengths do not; the first two are of one class, and nothing to each other.
+        let first = rows([[2.0, 0.0], [0.0, 3.0], [0.0, -1.0]]);
+        let second = rows([[1.0, 0.0], [0.0, 1.0], [0.0, -5.0]]);
+        let loss = values(agreement_loss(first, second, &[7, 7, 8]))[0];
+        // Similarities 1 with the own, 0 of the first with the third and -1 of the second with it.
+        let e = |similarity: f64| (similarity / TEMPERATURE).exp();
+        let rows = [
+            (e(0.0) / e(1.0)).ln_1p(),
+            (e(-1.0) / e(1.0)).ln_1p(),
+            ((e(0.0) + e(-1.0)) / e(1.0)).ln_1p(),
+        ];
+        let expected = rows.iter().sum::<f64>() / 3.0;
+        assert!(
+            (f64::from(loss) - expected).abs() < 1e-6,
+            "{loss} {expected}"
+        );
     }
 
     #[test]

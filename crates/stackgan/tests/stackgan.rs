@@ -117,7 +117,11 @@ fn read(config: &Config, step: u64) -> Read {
     let mut stream = Stream::new(5, "read", step);
     Read {
         pixels: stream.uniform(4 * 3 * config.image_size.pow(2), -1.0, 1.0),
-        letters: ["red", "a blue one", "green!", "x"].map(letters).to_vec(),
+        letters: [
+            ["red", "a blue one", "green!", "x"],
+            ["a red", "blue", "it is green", "y"],
+        ]
+        .map(|captions| captions.map(letters).to_vec()),
         classes: vec![0, 1, 2, 3],
     }
 }

@@ -85,7 +85,7 @@ const TRAININGS: &[(&str, u32, Training)] = &[
     ("stackgan", 60, |words| {
         let mut command = Stackgan::try_parse_from(words)?.train;
         command.flags.stages = Some("text".to_owned());
-        command.flags.text_steps = command.flags.steps;
+        command.flags.text_steps = command.flags.training.steps;
         stackgan::train::train(&command, stackgan::train::Verb::Train)
     }),
 ];

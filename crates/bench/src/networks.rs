@@ -515,9 +515,8 @@ impl Subject {
         let noise = Noise::values(&shape, M::IS_SECOND, batch, &mut stream);
         let side = config.side(M::IS_SECOND);
         let pictures = [batch, 3, side, side];
-        let draw = |name: &str| {
-            Stream::new(0, name, 0).uniform(pictures.iter().product(), -1.0, 1.0)
-        };
+        let draw =
+            |name: &str| Stream::new(0, name, 0).uniform(pictures.iter().product(), -1.0, 1.0);
         let (real, wrong) = (draw("real"), draw("wrong"));
         let text = Stream::new(0, "text", 0).normal(batch * shape.text);
         let (texts, latents) = ([batch, shape.text], [batch, shape.latent]);

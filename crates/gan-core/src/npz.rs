@@ -14,6 +14,8 @@ use zip::ZipArchive;
 const MOST_BYTES: u64 = 1 << 30;
 /// Most bytes of an array's header; numpy's own take 128.
 const MOST_HEADER: usize = 4096;
+/// Most numbers of one array: as float64 they take 1 GB.
+const MOST_NUMBERS: usize = 1 << 27;
 /// Names of arrays that a message lists.
 const NAMED: usize = 10;
 
@@ -52,24 +54,23 @@ impl Archive {
 
     /// Whether there is an array of this name.
     pub fn has(&self, name: &str) -> bool {
-        self.entries().contains(&format!("{name}.npy"))
+        self.zip.index_for_name(&format!("{name}.npy")).is_some()
     }
 
     fn bytes(&mut self, name: &str) -> Result<Vec<u8>> {
         let entry = format!("{name}.npy");
-        let names = self.entries();
+        let Some(place) = self.zip.index_for_name(&entry) else {
+            let names: Vec<String> = self.entries().into_iter().take(NAMED).collect();
+            return Err(refuse(
+                &self.path,
+                format!("has no array {name}; it holds: {}", names.join(", ")),
+            ));
+        };
         let problem = |what: String| refuse(&self.path, what);
-        let file = self.zip.by_name(&entry).map_err(|error| {
-            problem(format!(
-                "has no readable array {name} ({error}); it holds: {}",
-                names
-                    .iter()
-                    .take(NAMED)
-                    .cloned()
-                    .collect::<Vec<_>>()
-                    .join(", ")
-            ))
-        })?;
+        let file = self
+            .zip
+            .by_index(place)
+            .map_err(|error| problem(format!("has no readable array {name}: {error}")))?;
         let claimed = file.size();
         if claimed > MOST_BYTES {
             return Err(problem(format!(
@@ -104,6 +105,12 @@ impl Archive {
         let bytes = self.bytes(name)?;
         let problem = |what: String| refuse(&self.path, format!("{name}: {what}"));
         let header = Header::check(&bytes).map_err(problem)?;
+        if header.count > MOST_NUMBERS {
+            return Err(problem(format!(
+                "it has {} numbers; at most {MOST_NUMBERS} are read",
+                header.count
+            )));
+        }
         let read = |error| problem(format!("{error}"));
         let bytes = header.widened(bytes);
         let cursor = Cursor::new(&bytes);
@@ -141,6 +148,7 @@ fn refuse(path: &Path, what: impl std::fmt::Display) -> anyhow::Error {
 /// What the header of a `.npy` array says, checked against its bytes before anything is allocated for it.
 struct Header {
     kind: String,
+    count: usize,
     /// Where its numbers begin.
     start: usize,
 }
@@ -196,6 +204,7 @@ impl Header {
         }
         Ok(Self {
             kind: kind.to_owned(),
+            count,
             start: start + length,
         })
     }

@@ -64,13 +64,31 @@ pub fn table(columns: &[&str], rows: &[Vec<RgbImage>]) -> RgbImage {
     sheet
 }
 
+/// Letters of a caption that [`labelled`] shows: what a text encoder reads, and a little more.
+const LONGEST: usize = 220;
+
 /// Stacks pictures from top to bottom, each under its caption, on a near-white sheet.
 ///
 /// Captions are drawn with a built-in font of 5x8 dots, one pixel to a dot, or 2x2 pixels where a picture is 320 pixels
 /// or wider. Characters outside printable ASCII appear as `?`. The sheet is as wide as its widest picture or caption;
-/// an empty caption takes no room; no rows make a blank sheet of one pixel.
+/// an empty caption takes no room, a very long one is cut off; no rows make a blank sheet of one pixel.
 #[must_use]
 pub fn labelled(rows: &[(String, RgbImage)]) -> RgbImage {
+    let cut = |caption: &str| -> String {
+        if caption.len() <= LONGEST {
+            return caption.to_owned();
+        }
+        let kept: String = caption.chars().take(LONGEST).collect();
+        if kept.len() < caption.len() {
+            kept + "..."
+        } else {
+            kept
+        }
+    };
+    let rows: Vec<(String, &RgbImage)> = rows
+        .iter()
+        .map(|(caption, picture)| (cut(caption), picture))
+        .collect();
     let widest = rows
         .iter()
         .map(|(_, picture)| picture.width())
@@ -96,7 +114,7 @@ pub fn labelled(rows: &[(String, RgbImage)]) -> RgbImage {
         .sum();
     let mut sheet = blank(widest.max(captions), height);
     let mut top = 0;
-    for (caption, picture) in rows {
+    for (caption, picture) in &rows {
         draw_text(&mut sheet, caption, padding, top + padding, scale);
         top += caption_height(caption);
         paste(&mut sheet, picture, 0, top);

@@ -117,8 +117,8 @@ impl Configuration for Config {
     }
 
     fn lengths(&self) -> &'static [&'static str] {
-        // Nothing follows the second stage.
-        &["stages", "steps_two", "epochs_two"]
+        // Nothing follows the second stage, and what embeddings are is in the sum over the data.
+        &["stages", "steps_two", "epochs_two", "embeddings"]
     }
 
     fn decays(&self) -> bool {

@@ -229,6 +229,7 @@ fn files(config: &Config, part: cub::Part, load: usize, side: usize) -> Result<B
         let (class, place, bounding_box) = places[&paths[0]];
         let picture = images::to_rgb(&images::read(&paths[0])?);
         let bounding_box = bounding_box.filter(|_| is_cropped);
+        check_box(&paths[0], picture.dimensions(), bounding_box)?;
         Ok(Sample {
             pixels: pixels(&picture, bounding_box, load),
             class,
@@ -252,6 +253,24 @@ fn files(config: &Config, part: cub::Part, load: usize, side: usize) -> Result<B
         side,
         told,
     })
+}
+
+/// Refuses a box beside its picture: the whole picture would be another than the lists mean.
+fn check_box(
+    path: &Path,
+    (width, height): (u32, u32),
+    bounding_box: Option<[f64; 4]>,
+) -> Result<()> {
+    match bounding_box {
+        Some(found) if cub::misses(width, height, found) => Err(failure(
+            Kind::Data,
+            format!(
+                "{}: its box {found:?} lies beside the picture of {width} x {height} pixels: mend bounding_boxes.txt",
+                path.display()
+            ),
+        )),
+        _ => Ok(()),
+    }
 }
 
 /// A picture as it is kept: cut out around its bird, and brought to `load` x `load` pixels whatever its sides, as the
@@ -292,7 +311,12 @@ pub struct Data {
 }
 
 /// Checks that there are enough birds for a batch, and as many classes as wrong pairs need.
-fn check_enough(birds: &Birds, batch_size: usize, config: &Config) -> Result<()> {
+fn check_enough(
+    birds: &Birds,
+    batch_size: usize,
+    config: &Config,
+    needs_classes: bool,
+) -> Result<()> {
     if birds.len() < batch_size {
         return Err(failure(
             Kind::Data,
@@ -304,7 +328,7 @@ fn check_enough(birds: &Birds, batch_size: usize, config: &Config) -> Result<()>
             ),
         ));
     }
-    if birds.classes.iter().any(|class| *class != birds.classes[0]) {
+    if !needs_classes || birds.classes.iter().any(|class| *class != birds.classes[0]) {
         return Ok(());
     }
     Err(failure(
@@ -316,6 +340,9 @@ fn check_enough(birds: &Birds, batch_size: usize, config: &Config) -> Result<()>
         ),
     ))
 }
+
+/// Pictures that are drawn before the search for one of another class ends.
+const MOST_TRIES: usize = 10_000;
 
 impl Data {
     /// Batches of the first (`is_second` false) or of the second stage.
@@ -329,10 +356,11 @@ impl Data {
         is_second: bool,
     ) -> Result<Self> {
         let batch_size = config.batch_size(is_second);
-        check_enough(&birds, batch_size, config)?;
+        let has_wrong = config.variant == crate::config::Variant::Tf;
+        check_enough(&birds, batch_size, config, has_wrong)?;
         Ok(Self {
             orders: Orders::new(config.training.seed, birds.len()),
-            has_wrong: config.variant == crate::config::Variant::Tf,
+            has_wrong,
             birds,
             texts,
             config: config.clone(),
@@ -342,14 +370,22 @@ impl Data {
 
     /// A picture of another class.
     fn wrong(&self, class: u32, stream: &mut Stream) -> Result<Cow<'_, Sample>> {
-        loop {
+        for _ in 0..MOST_TRIES {
             let index = stream.integers(1, self.birds.len())[0];
+            if self.birds.classes[index] == class {
+                continue;
+            }
+            // One that cannot be read gives the next.
             let sample = self.birds.pictures.sample(index)?;
-            // There is another class: the source was not built without.
             if sample.class != class {
                 return Ok(sample);
             }
         }
+        let what = format!(
+            "{}: of {MOST_TRIES} pictures none that can be read was of another class than {class}",
+            self.config.training.data
+        );
+        Err(failure(Kind::Data, what))
     }
 }
 
@@ -418,8 +454,8 @@ pub struct Read {
 #[derive(Debug)]
 pub struct Reading {
     birds: Arc<Birds>,
-    // Of the embeddings that are given.
-    given: String,
+    // Sums of what belongs to the data beside the birds themselves.
+    more: String,
     // The pictures in the order of their classes, and where each of them stands there.
     by_class: Vec<u32>,
     ranks: Vec<u32>,
@@ -433,7 +469,8 @@ impl Reading {
     /// # Errors
     /// As [`Data::new`].
     pub fn new(birds: Arc<Birds>, config: &Config) -> Result<Self> {
-        check_enough(&birds, config.training.batch_size, config)?;
+        let needs_classes = config.has("text");
+        check_enough(&birds, config.training.batch_size, config, needs_classes)?;
         let mut by_class: Vec<u32> = (0..birds.len() as u32).collect();
         by_class.sort_by_key(|index| birds.classes[*index as usize]);
         let mut ranks = vec![0; by_class.len()];
@@ -443,7 +480,7 @@ impl Reading {
         Ok(Self {
             orders: Orders::new(config.training.seed, birds.len()),
             birds,
-            given: String::new(),
+            more: String::new(),
             by_class,
             ranks,
             config: config.clone(),
@@ -453,7 +490,18 @@ impl Reading {
     /// The same, with embeddings that were computed elsewhere in its sum.
     #[must_use]
     pub fn with_embeddings(mut self, texts: Option<&Texts>) -> Self {
-        self.given = texts.map_or_else(String::new, |texts| format!(", {}", texts.sum()));
+        if let Some(texts) = texts {
+            self.more += &format!(", {}", texts.sum());
+        }
+        self
+    }
+
+    /// The same, with what is held out in its sum: it is measured on, and shown.
+    #[must_use]
+    pub fn with_held(mut self, held: Option<&Birds>) -> Self {
+        if let Some(held) = held {
+            self.more += &format!("; held out {}", held.fingerprint());
+        }
         self
     }
 
@@ -481,7 +529,7 @@ impl Source for Reading {
     }
 
     fn fingerprint(&self) -> String {
-        format!("{}{}", self.birds.fingerprint(), self.given)
+        format!("{}{}", self.birds.fingerprint(), self.more)
     }
 
     fn warning(&self) -> Option<String> {
@@ -560,7 +608,7 @@ fn check(place: &Path) -> Result<String> {
         let classes: std::collections::BTreeSet<u32> =
             found.birds.iter().map(|bird| bird.class).collect();
         let captions: usize = found.birds.iter().map(|bird| bird.captions.len()).sum();
-        has_pickles |= found.has_embeddings;
+        has_pickles |= part == cub::Part::Train && found.has_embeddings;
         lines.push(format!(
             "{}: {} birds of {} classes with {captions} captions{}",
             part.name(),
@@ -574,16 +622,15 @@ fn check(place: &Path) -> Result<String> {
         ));
         let read = in_parallel(&found.birds, |bird| {
             let picture = images::read(&bird.path)?;
-            let (width, height) = (picture.width(), picture.height());
-            // The crop is looked at too: a box may lie outside.
-            Ok::<_, anyhow::Error>(match bird.bounding_box {
-                Some(bounding_box) => cub::crop(width, height, bounding_box),
-                None => [0, 0, width, height],
-            })
+            check_box(
+                &bird.path,
+                (picture.width(), picture.height()),
+                bird.bounding_box,
+            )
         });
         for result in read {
             match result {
-                Ok(_) => readable += 1,
+                Ok(()) => readable += 1,
                 Err(error) => broken.push(format!("cannot be read: {error:#}")),
             }
         }
@@ -596,7 +643,11 @@ fn check(place: &Path) -> Result<String> {
     }
     print(&lines.join("\n"));
     let all = readable + broken.len();
-    if broken.len() as f64 > MOST_BROKEN * all as f64 || readable == 0 {
+    if all == 0 {
+        let what = format!("{}: no picture is there with captions", place.display());
+        return Err(failure(Kind::Data, what));
+    }
+    if broken.len() as f64 > MOST_BROKEN * all as f64 {
         return Err(failure(
             Kind::Data,
             format!(

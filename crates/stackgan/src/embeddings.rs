@@ -9,6 +9,9 @@ use gan_core::npz::Archive;
 use std::collections::BTreeSet;
 use std::path::Path;
 
+/// Numbers of all embeddings of one command at most.
+const MOST_NUMBERS: usize = 1 << 28;
+
 /// The embeddings that a configuration names, of the birds to train on and of those held out; none where a text encoder
 /// makes them.
 ///
@@ -25,6 +28,10 @@ pub fn given(
     }
     let (texts, of_held) = if place == PICKLES {
         let Some(texts) = birds.given.clone() else {
+            if config.training.data.is_empty() {
+                let what = "--embeddings pickles are those beside --data, which is missing";
+                return Err(failure(Kind::Usage, what));
+            }
             return Err(failure(
                 Kind::Data,
                 format!(
@@ -34,28 +41,26 @@ pub fn given(
                 ),
             ));
         };
-        (texts, held.and_then(|held| held.given.clone()))
+        let of_held = held.and_then(|held| held.given.clone());
+        let of_held = of_held.filter(|of_held| of_held.width() == texts.width());
+        (texts, of_held)
     } else {
         let mut archive = Archive::open(Path::new(place))?;
         let texts = of_keys(&mut archive, &birds.keys, place)?;
         // What is held out is only shown.
         let of_held = held.and_then(|held| of_keys(&mut archive, &held.keys, place).ok());
+        let of_held = of_held.filter(|of_held| of_held.width() == texts.width());
         (texts, of_held)
     };
-    check_width(texts.width(), place, config.text_dim)?;
-    Ok(Some((texts, of_held)))
-}
-
-fn check_width(width: usize, place: &str, asked: usize) -> Result<()> {
-    if width == asked {
-        return Ok(());
+    let width = texts.width();
+    if width != config.text_dim {
+        let what = format!(
+            "{place}: embeddings have {width} numbers, and the network takes {}: --text-dim {width}",
+            config.text_dim
+        );
+        return Err(failure(Kind::Data, what));
     }
-    Err(failure(
-        Kind::Data,
-        format!(
-            "{place}: embeddings have {width} numbers, and the network takes {asked}: --text-dim {width}"
-        ),
-    ))
+    Ok(Some((texts, of_held)))
 }
 
 /// Embeddings to make pictures of, a row each: from a pickle or an `.npz`.
@@ -70,7 +75,15 @@ pub fn rows(place: &Path, width: usize) -> Result<Vec<Vec<f32>>> {
         let embeddings = pickle::embeddings(place)?;
         (embeddings.shape[2], embeddings.values)
     };
-    check_width(found, &place.display().to_string(), width)?;
+    if found != width {
+        return Err(failure(
+            Kind::Data,
+            format!(
+                "{}: its rows have {found} numbers, and this checkpoint takes rows of {width}",
+                place.display()
+            ),
+        ));
+    }
     Ok(values
         .chunks_exact(width.max(1))
         .map(<[f32]>::to_vec)
@@ -144,6 +157,13 @@ fn all(archive: &mut Archive, place: &Path) -> Result<(usize, Vec<f32>)> {
         }
         width = found;
         rows.extend(values);
+        if rows.len() > MOST_NUMBERS {
+            let what = format!("{place}: more than {MOST_NUMBERS} numbers; split the file");
+            return Err(failure(Kind::Data, what));
+        }
+    }
+    if rows.is_empty() {
+        return Err(failure(Kind::Data, format!("{place} holds no array")));
     }
     Ok((width, rows))
 }

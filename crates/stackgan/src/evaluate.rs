@@ -87,7 +87,7 @@ pub fn evaluate(command: &EvaluateCommand) -> Result<()> {
     let encoder = command.text_encoder.as_deref();
     let best = Sampler::find(&command.weights, command.stage, encoder)?;
     let mut samplers = vec![best];
-    if command.stage.is_none() && samplers[0].side() > side {
+    if command.stage.is_none() && samplers[0].is_second() {
         samplers.insert(0, Sampler::find(&command.weights, Some(1), encoder)?);
     }
     if samplers.iter().any(|sampler| sampler.side() < side) {
@@ -123,11 +123,14 @@ pub fn evaluate(command: &EvaluateCommand) -> Result<()> {
         add("of another caption".to_owned(), &found, &others);
         for sampler in &samplers {
             let texts = sampler.read(&captions)?;
+            let mut found = Vec::with_capacity(texts.len());
             let together = usize::from(command.batch_size);
-            let made = sampler.sample_all(&texts, &seeds, together);
-            let made: Vec<_> = made.iter().map(|picture| seen(picture, side)).collect();
-            let found = judged(&judge, &made, side, &device);
-            let stage = if sampler.side() > side {
+            for (texts, seeds) in texts.chunks(together).zip(seeds.chunks(together)) {
+                let made = sampler.sample(texts, seeds);
+                let made: Vec<_> = made.iter().map(|picture| seen(picture, side)).collect();
+                found.extend(judged(&judge, &made, side, &device));
+            }
+            let stage = if sampler.is_second() {
                 "stage 2"
             } else {
                 "stage 1"

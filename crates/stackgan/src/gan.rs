@@ -7,16 +7,17 @@ use crate::generator::{Condition, Shape, StageOne, StageTwo};
 use crate::text::TextEncoder;
 use anyhow::{Context, Result};
 use burn::tensor::{Device, Tensor, TensorData};
-use gan_core::checkpoint::Checkpoint;
+use gan_core::checkpoint::{Checkpoint, PartFile};
 use gan_core::images::from_unit;
 use gan_core::init::{Initial, initialise};
 use gan_core::layers::Statistics;
 use gan_core::learner::{Ema, Gathered, Learner, begin_from};
+use gan_core::located;
 use gan_core::loss::{GeneratorLoss, binary_cross_entropy};
 use gan_core::picture;
 use gan_core::random::Stream;
 use gan_core::stage::{At, Panel, Scalars, Stage};
-use gan_core::weights::{self, Network, values};
+use gan_core::weights::{self, Network, WeightFile, values};
 use image::RgbImage;
 use std::path::Path;
 use std::sync::Arc;
@@ -36,7 +37,7 @@ pub struct Noise {
 }
 
 /// Values from N(0, 1). Those of the paper's program lie within two deviations: what does not is drawn again.
-fn normal(stream: &mut Stream, count: usize, variant: Variant) -> Vec<f32> {
+pub(crate) fn normal(stream: &mut Stream, count: usize, variant: Variant) -> Vec<f32> {
     let mut kept = stream.normal(count);
     if variant == Variant::Tf {
         kept.retain(|value| value.abs() <= 2.0);
@@ -181,6 +182,21 @@ pub struct Example {
     pub text: Vec<f32>,
 }
 
+/// The run's text encoder, which lies in the checkpoints of its other stages so that they can be asked in words. Nothing
+/// moves it, and nothing is restored: that the run has now is the one that its captions were read by.
+#[derive(Debug)]
+struct Beside(TextEncoder);
+
+impl Checkpoint for Beside {
+    fn files(&self) -> Vec<PartFile> {
+        vec![PartFile::weights(weights::collect(&self.0))]
+    }
+
+    fn restore(&mut self, _read: &mut dyn FnMut(&str) -> Result<WeightFile>) -> Result<()> {
+        Ok(())
+    }
+}
+
 /// A maker of pictures against a discriminator, both told the caption.
 #[derive(Debug)]
 pub struct Gan<M: Maker> {
@@ -188,8 +204,7 @@ pub struct Gan<M: Maker> {
     generator: Learner<M>,
     discriminator: Learner<Discriminator>,
     average: Ema<M>,
-    // Lies in the checkpoint, so that it can be asked in words; nothing moves it.
-    text: Option<Ema<TextEncoder>>,
+    text: Option<Beside>,
     examples: Arc<Vec<Example>>,
     device: Device,
 }
@@ -220,7 +235,7 @@ impl<M: Maker> Gan<M> {
     /// Keeps this text encoder in its checkpoints.
     #[must_use]
     pub fn with_text(mut self, encoder: Option<&TextEncoder>) -> Self {
-        self.text = encoder.map(|encoder| Ema::new(encoder, 0.0));
+        self.text = encoder.cloned().map(Beside);
         self
     }
 
@@ -236,8 +251,16 @@ impl<M: Maker> Gan<M> {
     /// # Errors
     /// When the file is missing or of another network.
     pub fn init_from(&mut self, place: &Path, out: &Path) -> Result<()> {
+        let networks = ["generator", "generator_ema"];
+        let found = located::find(Some(place), out, "stackgan", &[M::NAME], &networks)?;
+        // A run that borrowed the stage has its generator alone.
+        let has_both = found
+            .path
+            .with_file_name("discriminator.safetensors")
+            .is_file();
+        let from = if has_both { place } else { &found.path };
         let (generator, discriminator) = (&mut self.generator, &mut self.discriminator);
-        begin_from(place, out, ["stackgan", M::NAME], generator, discriminator)?;
+        begin_from(from, out, ["stackgan", M::NAME], generator, discriminator)?;
         self.average.reset(self.generator.network());
         Ok(())
     }

@@ -1,8 +1,8 @@
 //! From a checkpoint alone, and a sentence, to pictures.
 
-use crate::config::{Config, Variant};
+use crate::config::Config;
 use crate::embeddings;
-use crate::gan::{Maker, pictures};
+use crate::gan::{Maker, normal, pictures};
 use crate::generator::{Shape, StageOne, StageTwo};
 use crate::read::embed;
 use crate::recognise;
@@ -17,10 +17,14 @@ use gan_core::console::{Console, Voice};
 use gan_core::device;
 use gan_core::failure::{Kind, at_path, failure};
 use gan_core::latent;
-use gan_core::located::{self, Located, is_single_file};
+use gan_core::located::{self, Located};
 use gan_core::picture;
+use gan_core::random::{Prior, Stream};
+use gan_core::regular;
 use gan_core::weights;
 use image::RgbImage;
+use std::collections::BTreeMap;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 /// The stages that pictures come from, the preferred one first.
@@ -43,35 +47,25 @@ pub(crate) fn checked_config(found: &Located) -> Result<Config> {
     }
 }
 
-/// The text encoder of a run or a step folder, without autodiff, for embeddings of the configuration's width.
+/// The text encoder of a run or a step folder, without autodiff, and where it was found.
 ///
 /// # Errors
-/// [`Kind::Checkpoint`] when there is none, or of another width.
+/// [`Kind::Checkpoint`] when there is none.
 pub(crate) fn text_encoder(
     place: &Path,
     out: &Path,
-    config: &Config,
     device: &Device,
-) -> Result<TextEncoder> {
-    let stages = [StageTwo::NAME, StageOne::NAME, "text"];
+) -> Result<(TextEncoder, Located)> {
+    let stages = ["text", StageTwo::NAME, StageOne::NAME];
     let found = located::find(Some(place), out, "stackgan", &stages, &["text_encoder"])?;
     let trained = checked_config(&found)?;
     let path = found.path.display().to_string();
-    if trained.text_dim != config.text_dim {
-        return Err(failure(
-            Kind::Checkpoint,
-            format!(
-                "{path} gives embeddings of {} numbers, not of {}: --text-dim {}",
-                trained.text_dim, config.text_dim, trained.text_dim
-            ),
-        ));
-    }
     let shape = text::Shape::new(&trained);
     weights::check_size(shape.least_size(), &found.file.tensors)
         .with_context(|| format!("reading {path}"))?;
     let network = weights::apply(TextEncoder::new(&shape, device), &found.file.tensors)
         .with_context(|| format!("loading {path}"))?;
-    Ok(network.valid())
+    Ok((network.valid(), found))
 }
 
 /// A generator of one of the stages.
@@ -123,9 +117,8 @@ impl Sampler {
         let found = arguments.find("stackgan", stages, "generator")?;
         let sampler = Self::new(found, encoder, &arguments.out, device)?;
         // A step folder or a file has one stage only.
-        let is_second = matches!(sampler.network, Network::Two(_));
         if let Some(stage) = stage
-            && (stage == 2) != is_second
+            && (stage == 2) != sampler.is_second()
         {
             return match sampler.network {
                 Network::Two(network) => Ok(Self {
@@ -163,20 +156,33 @@ impl Sampler {
             let network = weights::apply(StageOne::new(&shape, &device), tensors);
             Network::One(Box::new(network.with_context(loading)?.valid()))
         };
-        // It lies beside the generator, or where it is said to lie.
-        let beside = path.with_file_name("text_encoder.safetensors").is_file();
-        let home = match (encoder, path.parent()) {
-            (Some(place), _) => Some(place),
-            (None, Some(folder)) if beside && !is_single_file(folder) => Some(folder),
-            _ => None,
+        // It lies where it is said to lie, beside the generator, or in another stage of the run.
+        let beside = path.with_file_name("text_encoder.safetensors");
+        let of_run = command::run_of(&path).filter(|run| run.join("checkpoints/text").is_dir());
+        let home = match encoder {
+            Some(place) => Some(place.to_owned()),
+            None if beside.is_file() => path.parent().map(Path::to_owned),
+            None => of_run,
         };
-        let config = Config {
-            text_dim: shape.text,
-            ..Config::default()
+        let encoder = match home {
+            Some(place) => {
+                let (network, found) = text_encoder(&place, out, &device)?;
+                let width = checked_config(&found)?.text_dim;
+                if width != shape.text {
+                    return Err(failure(
+                        Kind::Checkpoint,
+                        format!(
+                            "{} gives embeddings of {width} numbers, and {} takes {}: name the text encoder of its run",
+                            found.path.display(),
+                            path.display(),
+                            shape.text
+                        ),
+                    ));
+                }
+                Some(network)
+            }
+            None => None,
         };
-        let encoder = home
-            .map(|place| text_encoder(place, out, &config, &device))
-            .transpose()?;
         Ok(Self {
             network,
             encoder,
@@ -189,6 +195,11 @@ impl Sampler {
     /// The file that the weights came from.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Whether it is of the second stage.
+    pub fn is_second(&self) -> bool {
+        matches!(self.network, Network::Two(_))
     }
 
     /// Sides of its pictures in pixels.
@@ -227,19 +238,13 @@ impl Sampler {
     /// The noise of a seed: z, then what moves conditions within their caption. The second stage's begins as the
     /// first's, so that one seed is one bird in both.
     fn noise(&self, seed: u64) -> Vec<Vec<f32>> {
-        let is_second = matches!(self.network, Network::Two(_));
         let (latent, condition) = (self.shape.latent, self.shape.condition);
-        let width = latent + condition * (1 + usize::from(is_second));
-        let mut all = gan_core::random::Prior::Normal.latent(seed, width);
-        if self.shape.variant == Variant::Tf {
-            // Training has seen none beyond.
-            all[latent..]
-                .iter_mut()
-                .for_each(|value| *value = value.clamp(-2.0, 2.0));
-        }
-        let rest = all.split_off(latent);
-        let conditions = rest.chunks_exact(condition).map(<[f32]>::to_vec);
-        std::iter::once(all).chain(conditions).collect()
+        let conditions = (0..1 + u64::from(self.is_second())).map(|place| {
+            let mut stream = Stream::new(seed, "condition", place);
+            normal(&mut stream, condition, self.shape.variant)
+        });
+        let latent = Prior::Normal.latent(seed, latent);
+        std::iter::once(latent).chain(conditions).collect()
     }
 
     /// The picture of each embedding under the seed at the same place.
@@ -291,8 +296,22 @@ pub struct Asked {
     #[arg(long, value_name = "FILE", conflicts_with_all = ["text", "texts"])]
     pub embeddings: Option<PathBuf>,
     /// The text encoder of another run or step folder.
-    #[arg(long, value_name = "PATH")]
+    #[arg(long, value_name = "PATH", conflicts_with = "embeddings")]
     pub text_encoder: Option<PathBuf>,
+}
+
+/// Most bytes of a file of sentences.
+const MOST_BYTES: u64 = 64 << 20;
+
+/// Says what of sentences is not read.
+fn tell_unread(sentences: &[String]) {
+    let console = Console::new(Voice::Normal);
+    for sentence in sentences {
+        if let Some(line) = text::unread(sentence) {
+            let start: String = sentence.chars().take(60).collect();
+            console.warn(&format!("{start:?}: {line}"));
+        }
+    }
 }
 
 /// Most sentences of one command.
@@ -310,8 +329,11 @@ impl Asked {
         }
         let mut sentences = self.text.clone();
         if let Some(place) = &self.texts {
-            let text = std::fs::read_to_string(place)
-                .map_err(|error| at_path(Kind::Data, "read", place, &error))?;
+            let bytes = regular::read(Kind::Data, place, MOST_BYTES)?;
+            let text = String::from_utf8(bytes).map_err(|_| {
+                let what = format!("{} is no text in UTF-8", place.display());
+                failure(Kind::Data, what)
+            })?;
             let lines = text.lines().filter(|line| !line.trim().is_empty());
             sentences.extend(lines.map(str::to_owned));
         }
@@ -325,12 +347,10 @@ impl Asked {
                 ),
             ));
         }
-        let console = Console::new(Voice::Normal);
-        for sentence in &sentences {
-            if let Some(line) = text::unread(sentence) {
-                console.warn(&format!("{sentence:?}: {line}"));
-            }
-        }
+        let checked: Result<Vec<String>> =
+            sentences.iter().map(|line| text::checked(line)).collect();
+        let sentences = checked?;
+        tell_unread(&sentences);
         let texts = sampler.read(&sentences)?;
         Ok(sentences.into_iter().zip(texts).collect())
     }
@@ -364,6 +384,47 @@ pub struct GenerateCommand {
     /// Pictures computed at once.
     #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub batch_size: u16,
+}
+
+/// What each picture of a folder shows, in its `captions.tsv`: a name, a tab, a sentence.
+struct List {
+    place: PathBuf,
+    lines: BTreeMap<String, String>,
+}
+
+impl List {
+    /// What is told of the pictures that are there already.
+    fn open(folder: &Path) -> Result<Self> {
+        let place = folder.join("captions.tsv");
+        let mut lines = BTreeMap::new();
+        if place.is_file() {
+            let bytes = regular::read(Kind::Data, &place, MOST_BYTES)?;
+            let text = String::from_utf8_lossy(&bytes).into_owned();
+            let pairs = text.lines().filter_map(|line| line.split_once('\t'));
+            lines.extend(pairs.map(|(name, caption)| (name.to_owned(), caption.to_owned())));
+        }
+        Ok(Self { place, lines })
+    }
+
+    /// Tells of one more picture. At the end of the file, so that a command which is ended has told of all it made.
+    fn add(&mut self, name: String, caption: &str) -> Result<()> {
+        let disk = |error: std::io::Error| at_path(Kind::Disk, "write", &self.place, &error);
+        let line = format!("{name}\t{caption}\n");
+        let is_new = self.lines.insert(name, caption.to_owned()).is_none();
+        if is_new {
+            let mut file = std::fs::OpenOptions::new()
+                .create(true)
+                .append(true)
+                .open(&self.place)
+                .map_err(disk)?;
+            return file.write_all(line.as_bytes()).map_err(disk);
+        }
+        let lines = self.lines.iter();
+        let text: String = lines
+            .map(|(name, caption)| format!("{name}\t{caption}\n"))
+            .collect();
+        std::fs::write(&self.place, text).map_err(disk)
+    }
 }
 
 /// Most pictures on one sheet.
@@ -421,7 +482,7 @@ pub fn generate(command: &GenerateCommand) -> Result<()> {
     }
     let console = Console::new(Voice::Normal);
     let mut rows = Vec::new();
-    let mut list = String::new();
+    let mut list = List::open(&folder)?;
     for (place, (caption, text)) in asked.iter().enumerate() {
         let mut row = Vec::new();
         for some in seeds.chunks(usize::from(command.batch_size)) {
@@ -433,7 +494,7 @@ pub fn generate(command: &GenerateCommand) -> Result<()> {
                 }
                 let name = format!("text_{place:04}_seed_{seed:08}.png");
                 save_picture(&folder.join(&name), &picture)?;
-                list.push_str(&format!("{name}\t{caption}\n"));
+                list.add(name, caption)?;
             }
         }
         if command.sheet {
@@ -450,8 +511,6 @@ pub fn generate(command: &GenerateCommand) -> Result<()> {
         console.say(&format!("{} sentences in {}", rows.len(), place.display()));
         return Ok(());
     }
-    let place = folder.join("captions.tsv");
-    std::fs::write(&place, list).map_err(|error| at_path(Kind::Disk, "write", &place, &error))?;
     console.say(&format!(
         "{} pictures in {}, and what each shows in captions.tsv",
         asked.len() * seeds.len(),
@@ -520,7 +579,9 @@ pub fn interpolate(command: &InterpolateCommand) -> Result<()> {
             "--seeds with so many --frames is not legal: at most 16 seeds; lower one of them",
         ));
     }
-    let ends = sampler.read(&[command.from.clone(), command.to.clone()])?;
+    let sentences = [command.from.clone(), command.to.clone()];
+    tell_unread(&sentences);
+    let ends = sampler.read(&sentences)?;
     let mut all = Vec::with_capacity(frames);
     for frame in 0..frames {
         let share = frame as f32 / (frames - 1) as f32;

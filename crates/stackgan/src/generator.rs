@@ -47,7 +47,8 @@ impl Shape {
     /// Numbers in the largest layers of the first stage: a lower bound of its size.
     pub fn least_size_one(&self) -> u64 {
         let (width, input) = (self.width as u64, (self.latent + self.condition) as u64);
-        input * 128 * width + 2 * self.text as u64 * self.condition as u64
+        let ups = 9 * (8 * 4 + 4 * 2 + 2) * width * width;
+        input * 128 * width + 2 * self.text as u64 * self.condition as u64 + ups
     }
 
     /// As [`Shape::least_size_one`], of the second stage without the first.

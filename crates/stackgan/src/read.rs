@@ -6,7 +6,7 @@
 use crate::config::Config;
 use crate::data::{Birds, Read, Texts};
 use crate::text::{self, TextEncoder, letters, on_device};
-use anyhow::Result;
+use anyhow::{Context, Result};
 use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor, TensorData};
 use gan_core::checkpoint::Checkpoint;
@@ -15,12 +15,14 @@ use gan_core::init::{Initial, initialise};
 use gan_core::judge::{Judge, JudgeShape, normalised};
 use gan_core::layers::Statistics;
 use gan_core::learner::{Gathered, Learner};
+use gan_core::located;
 use gan_core::loss::cross_entropy;
 use gan_core::optimizer::Schedule;
 use gan_core::picture;
 use gan_core::stage::{At, Best, Panel, Scalars, Stage};
 use gan_core::weights::values;
 use image::RgbImage;
+use std::path::Path;
 
 /// Captions and pictures that are embedded together where nothing is learned.
 const TOGETHER: usize = 128;
@@ -140,6 +142,25 @@ impl Reader {
             config: config.clone(),
             device: device.clone(),
         }
+    }
+
+    /// Takes the weights of both networks from a run or a step folder of this stage.
+    ///
+    /// # Errors
+    /// When they are missing or of another configuration.
+    pub fn init_from(&mut self, place: &Path, out: &Path) -> Result<()> {
+        let find = |part: &str| located::find(Some(place), out, "stackgan", &[Self::NAME], &[part]);
+        let found = find("text_encoder")?;
+        self.text
+            .load_weights(&found.file.tensors)
+            .with_context(|| format!("{} does not fit", found.path.display()))?;
+        // A run that borrowed its encoder has no other network.
+        if let Ok(found) = find("image_encoder") {
+            self.eye
+                .load_weights(&found.file.tensors)
+                .with_context(|| format!("{} does not fit", found.path.display()))?;
+        }
+        Ok(())
     }
 
     /// The text encoder, without autodiff.

@@ -1,6 +1,6 @@
 //! `train` and `train-judge`: which stages follow one another, and what each takes from those before it.
 
-use crate::config::{Config, Flags};
+use crate::config::{Config, Flags, Variant};
 use crate::cub;
 use crate::data::{Birds, Data, PROCEDURAL, Part, Reading, Texts};
 use crate::embeddings;
@@ -17,8 +17,8 @@ use gan_core::checkpoint::{self, PartFile};
 use gan_core::command::{Launch, TrainCommand};
 use gan_core::device;
 use gan_core::failure::{Kind, failure};
-use gan_core::located;
-use gan_core::run::Run;
+use gan_core::located::{self, Located};
+use gan_core::run::{self, Run};
 use gan_core::stage::{Plan, Source, Stage, fit, save_start};
 use gan_core::weights::{self, Metadata, Tensors};
 use std::path::{Path, PathBuf};
@@ -47,7 +47,6 @@ struct Training<'a> {
     device: Device,
     plan: Plan,
     run: Run,
-    init_from: Option<PathBuf>,
     out: PathBuf,
 }
 
@@ -73,6 +72,83 @@ fn lacking(stage: &str, config: &Config) -> anyhow::Error {
             config.stages
         ),
     )
+}
+
+/// What a run begins from, of `--init-from`: networks that it needs and does not train, and stages whose networks it
+/// trains on. All is loaded before there is a run.
+#[derive(Default)]
+struct Borrowed {
+    text: Option<TextEncoder>,
+    first: Option<StageOne>,
+    reader: Option<Reader>,
+    one: Option<Gan<StageOne>>,
+    two: Option<Gan<StageTwo>>,
+}
+
+/// Whether a run, a step folder or a file has networks of a stage.
+fn has_stage(place: &Path, out: &Path, stage: &str) -> Result<bool> {
+    let found = if place.exists() {
+        place.to_owned()
+    } else {
+        run::find(out, "stackgan", Some(&place.to_string_lossy()))?
+    };
+    if found.join("checkpoints").is_dir() {
+        return Ok(found.join("checkpoints").join(stage).is_dir());
+    }
+    if located::is_single_file(&found) {
+        let tensors = weights::read(&found)?.tensors;
+        let is_second = tensors.keys().any(|name| name.starts_with("STAGE1_G."));
+        let is_first = !is_second && tensors.contains_key("fc.0.weight");
+        return Ok((stage == StageOne::NAME && is_first) || (stage == StageTwo::NAME && is_second));
+    }
+    let (saved, _) = located::step_folder(&found, &[stage])?;
+    Ok(saved.manifest.stage == stage)
+}
+
+impl Borrowed {
+    fn open(place: &Path, out: &Path, config: &Config, device: &Device) -> Result<Self> {
+        let mut borrowed = Self::default();
+        let mut names = Vec::new();
+        for stage in missing(config) {
+            if stage == Reader::NAME {
+                borrowed.text = Some(borrowed_text(place, out, config, device)?);
+            } else {
+                borrowed.first = Some(first(place, out, config, device)?);
+            }
+            names.push(stage);
+        }
+        if config.has(Reader::NAME) && has_stage(place, out, Reader::NAME)? {
+            let mut stage = Reader::new(config, Held::default(), device);
+            stage.init_from(place, out)?;
+            borrowed.reader = Some(stage);
+            names.push(Reader::NAME);
+        }
+        if config.has(StageOne::NAME) && has_stage(place, out, StageOne::NAME)? {
+            let mut stage = Gan::<StageOne>::new(config, device);
+            stage.init_from(place, out)?;
+            borrowed.one = Some(stage);
+            names.push(StageOne::NAME);
+        }
+        // A second stage fits the first one that it has learned from.
+        let is_alone = config.has(StageTwo::NAME) && !config.has(StageOne::NAME);
+        if is_alone && has_stage(place, out, StageTwo::NAME)? {
+            let mut stage = Gan::<StageTwo>::new(config, device);
+            stage.init_from(place, out)?;
+            borrowed.two = Some(stage);
+            names.push(StageTwo::NAME);
+        }
+        if names.is_empty() {
+            return Err(failure(
+                Kind::Checkpoint,
+                format!(
+                    "{} holds nothing that --stages {} could begin from",
+                    place.display(),
+                    config.stages
+                ),
+            ));
+        }
+        Ok(borrowed)
+    }
 }
 
 impl Training<'_> {
@@ -107,61 +183,25 @@ impl Training<'_> {
         self.run.save(stage, 0, &self.plan, &parts)
     }
 
-    /// Takes from `--init-from` what stages need, before the first of them: a run that is killed goes on without it.
-    fn borrow(&mut self) -> Result<()> {
-        let Some(place) = self.init_from.clone() else {
-            return Ok(());
-        };
-        let (config, device) = (self.config, self.device.clone());
-        for stage in missing(config) {
-            if stage == Reader::NAME {
-                let found = text_encoder(&place, &self.out, config, &device)?;
-                self.keep(stage, "text_encoder", weights::collect(&found))?;
-            } else {
-                let found = first(&place, &self.out, config, &device)?;
-                self.keep(stage, "generator", weights::collect(&found))?;
-            }
+    /// Keeps what was borrowed, before the first stage: a run that is killed goes on without the other one.
+    fn keep_borrowed(&mut self, borrowed: Borrowed) -> Result<()> {
+        if let Some(network) = borrowed.text {
+            self.keep(Reader::NAME, "text_encoder", weights::collect(&network))?;
         }
-        let mut is_used = !missing(config).is_empty();
-        if config.has(StageOne::NAME) {
-            is_used |= self.begin_from::<StageOne>(&place)?;
+        if let Some(network) = borrowed.first {
+            self.keep(StageOne::NAME, "generator", weights::collect(&network))?;
         }
-        if config.has(StageTwo::NAME) && !config.has(StageOne::NAME) {
-            is_used |= self.begin_from::<StageTwo>(&place)?;
+        let (plan, run) = (&self.plan, &mut self.run);
+        if let Some(mut stage) = borrowed.reader {
+            save_start(&mut stage, plan, run)?;
         }
-        if is_used {
-            return Ok(());
+        if let Some(mut stage) = borrowed.one {
+            save_start(&mut stage, plan, run)?;
         }
-        Err(failure(
-            Kind::Checkpoint,
-            format!(
-                "{} holds nothing that --stages {} could begin from",
-                place.display(),
-                config.stages
-            ),
-        ))
-    }
-
-    /// Begins a stage from the networks of another run, where that has the stage.
-    fn begin_from<M: Maker>(&mut self, place: &Path) -> Result<bool> {
-        let networks = ["generator", "generator_ema"];
-        if located::find(Some(place), &self.out, "stackgan", &[M::NAME], &networks).is_err() {
-            return Ok(false);
+        if let Some(mut stage) = borrowed.two {
+            save_start(&mut stage, plan, run)?;
         }
-        let mut stage = Gan::<M>::new(self.config, &self.device);
-        stage.init_from(place, &self.out)?;
-        let text = self.known_text(place)?;
-        stage = stage.with_text(text.as_ref());
-        save_start(&mut stage, &self.plan, &mut self.run)?;
-        Ok(true)
-    }
-
-    /// The text encoder of the run that training begins from, where words are embedded here.
-    fn known_text(&self, place: &Path) -> Result<Option<TextEncoder>> {
-        if !self.config.embeddings.is_empty() {
-            return Ok(None);
-        }
-        text_encoder(place, &self.out, self.config, &self.device).map(Some)
+        Ok(())
     }
 
     /// Refuses to train a stage on when what follows it was made for it as it is.
@@ -202,7 +242,7 @@ impl Training<'_> {
         }
         if missing(config).contains(&Reader::NAME) {
             let own = self.run.folder().to_owned();
-            return text_encoder(&own, &self.out, config, &device).map(Some);
+            return borrowed_text(&own, &self.out, config, &device).map(Some);
         }
         Ok(None)
     }
@@ -261,11 +301,70 @@ impl Training<'_> {
     }
 }
 
+/// Refuses a network of another configuration, by the keys that have to be equal.
+fn check_equal(found: &Located, keys: &[(&str, String, String)]) -> Result<()> {
+    let differing: Vec<String> = keys
+        .iter()
+        .filter(|(_, theirs, ours)| theirs != ours)
+        .map(|(flag, theirs, _)| format!("{flag} {theirs}"))
+        .collect();
+    if differing.is_empty() {
+        return Ok(());
+    }
+    Err(failure(
+        Kind::Checkpoint,
+        format!(
+            "{} was trained with {}: train with the same",
+            found.path.display(),
+            differing.join(" ")
+        ),
+    ))
+}
+
+/// The text encoder of a run, for one with the same.
+fn borrowed_text(
+    place: &Path,
+    out: &Path,
+    config: &Config,
+    device: &Device,
+) -> Result<TextEncoder> {
+    let (network, found) = text_encoder(place, out, device)?;
+    let trained = checked_config(&found)?;
+    let both = |key: fn(&Config) -> usize| (key(&trained).to_string(), key(config).to_string());
+    let (dim, width) = (
+        both(|config| config.text_dim),
+        both(|config| config.width_text),
+    );
+    check_equal(
+        &found,
+        &[
+            ("--text-dim", dim.0, dim.1),
+            ("--width-text", width.0, width.1),
+        ],
+    )?;
+    Ok(network)
+}
+
 /// The first stage's generator of a run, without autodiff.
 fn first(place: &Path, out: &Path, config: &Config, device: &Device) -> Result<StageOne> {
     let networks = ["generator_ema", "generator"];
     let found = located::find(Some(place), out, "stackgan", &[StageOne::NAME], &networks)?;
-    checked_config(&found)?;
+    let trained = checked_config(&found)?;
+    let variant = |config: &Config| match config.variant {
+        Variant::Tf => "tf".to_owned(),
+        Variant::Pytorch => "pytorch".to_owned(),
+    };
+    let keys: [(&str, fn(&Config) -> usize); 5] = [
+        ("--image-size", |config| config.image_size),
+        ("--latent-dim", |config| config.latent_dim),
+        ("--condition-dim", |config| config.condition_dim),
+        ("--text-dim", |config| config.text_dim),
+        ("--width-g", |config| config.width_g),
+    ];
+    let mut compared = vec![("--variant", variant(&trained), variant(config))];
+    compared
+        .extend(keys.map(|(flag, key)| (flag, key(&trained).to_string(), key(config).to_string())));
+    check_equal(&found, &compared)?;
     let network = StageOne::new(&Shape::new(config), device);
     let network = weights::apply(network, &found.file.tensors)
         .with_context(|| format!("{} does not fit", found.path.display()))?;
@@ -321,7 +420,8 @@ pub fn train(command: &TrainCommand<Flags>, verb: Verb) -> Result<()> {
             ),
         ));
     }
-    if config.has(Reader::NAME) && !config.embeddings.is_empty() && verb == Verb::Text {
+    let is_adversarial = config.has(StageOne::NAME) || config.has(StageTwo::NAME);
+    if config.has(Reader::NAME) && !config.embeddings.is_empty() && !is_adversarial {
         return Err(failure(
             Kind::Usage,
             "--embeddings names what a text encoder would give: leave it out",
@@ -349,7 +449,13 @@ pub fn train(command: &TrainCommand<Flags>, verb: Verb) -> Result<()> {
     let held = Birds::open(config, cub::Part::Test, side);
     let given = embeddings::given(config, &birds, held.as_ref().ok())?;
     let source = Reading::new(birds.clone(), config)?
-        .with_embeddings(given.as_ref().map(|(texts, _)| texts));
+        .with_embeddings(given.as_ref().map(|(texts, _)| texts))
+        .with_held(held.as_ref().ok());
+    // Before there is a run: one that cannot begin leaves nothing behind.
+    let borrowed = match launch.init_from() {
+        Some(place) => Some(Borrowed::open(place, launch.out(), config, &device)?),
+        None => None,
+    };
     let is_procedural = config.training.data.is_empty();
     let extra = Metadata::from([("value_range".to_owned(), "[-1, 1]".to_owned())]);
     let (run, plan) = launch.start(&source, is_procedural.then_some(PROCEDURAL), extra)?;
@@ -369,36 +475,50 @@ pub fn train(command: &TrainCommand<Flags>, verb: Verb) -> Result<()> {
         birds.len(),
         held.as_ref().map_or(0, Birds::len)
     ));
-    let shown = held.as_ref().unwrap_or(&birds);
     let mut training = Training {
         config,
         device: device.clone(),
         plan,
         run,
-        init_from: launch.init_from().map(Path::to_owned),
         out: launch.out().to_owned(),
     };
     training.check_length()?;
-    training.borrow()?;
+    if let Some(borrowed) = borrowed {
+        training.keep_borrowed(borrowed)?;
+    }
     if config.has(Judging::NAME) {
         training.judge()?;
     }
-    let encoder = training.encoder(&birds, Held::new(shown, MEASURED)?)?;
+    // What is trained on is not measured on.
+    let measured = match &held {
+        Some(held) => Held::new(held, MEASURED)?,
+        None => Held::default(),
+    };
+    let encoder = training.encoder(&birds, measured)?;
     if !config.has(StageOne::NAME) && !config.has(StageTwo::NAME) {
         return Ok(());
     }
-    let (texts, of_shown) = match (given, &encoder) {
-        (Some((texts, held)), _) => {
-            let of_shown = held.unwrap_or_else(|| texts.clone());
-            (texts, of_shown)
-        }
+    let (texts, of_held) = match (given, &encoder) {
+        (Some(given), _) => given,
         (None, Some(encoder)) => {
             let texts = embed_all(encoder, &birds.captions, &device);
-            (texts, embed_all(encoder, &shown.captions, &device))
+            let embed = |held: &Birds| embed_all(encoder, &held.captions, &device);
+            (texts, held.as_ref().map(embed))
         }
         (None, None) => return Err(lacking(Reader::NAME, config)),
     };
-    let examples = Arc::new(examples(shown, &of_shown)?);
+    let examples = match (&held, &of_held) {
+        (Some(held), Some(of_held)) => examples(held, of_held)?,
+        (held, _) => {
+            if held.is_some() {
+                training.run.console().warn(
+                    "held-out birds have no embeddings of this width: captions of training are shown instead",
+                );
+            }
+            examples(&birds, &texts)?
+        }
+    };
+    let examples = Arc::new(examples);
     let texts = Arc::new(texts);
     let first = training.first(&birds, &texts, encoder.as_ref(), &examples)?;
     drop(birds);

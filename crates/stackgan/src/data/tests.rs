@@ -150,11 +150,17 @@ fn real_birds_are_read() {
     };
     let place = Path::new(&data).join("birds");
     config.training.data = place.display().to_string();
-    let [train, test] = [cub::Part::Train, cub::Part::Test]
-        .map(|part| Birds::open(&config, part, 32).unwrap());
+    let [train, test] =
+        [cub::Part::Train, cub::Part::Test].map(|part| Birds::open(&config, part, 32).unwrap());
     assert_eq!((train.len(), test.len()), (120, 120));
     assert!(train.broken().is_empty() && !train.skipped.is_empty());
-    let classes = |birds: &Birds| birds.classes.iter().copied().collect::<std::collections::BTreeSet<_>>();
+    let classes = |birds: &Birds| {
+        birds
+            .classes
+            .iter()
+            .copied()
+            .collect::<std::collections::BTreeSet<_>>()
+    };
     assert!(classes(&train).is_disjoint(&classes(&test)));
     assert!(train.captions.iter().all(|captions| captions.len() == 10));
 }

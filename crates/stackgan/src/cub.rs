@@ -278,7 +278,7 @@ fn of_names(path: &Path, names: usize) -> Result<Embeddings> {
 /// The square around a bird that the paper cuts out of a picture of `width` x `height` pixels, as left, top, width and
 /// height: one and a half times the longer side of `bounding_box` (left, top, width, height) around its middle, without
 /// what is beyond the picture. All fractions are cut off, as the authors do. It is never empty for a picture that is
-/// not: where a box [misses](misses) the picture, it is the whole picture.
+/// not: where a box [`misses`] the picture, it is the whole picture.
 pub fn crop(width: u32, height: u32, bounding_box: [f64; 4]) -> [u32; 4] {
     square(width, height, bounding_box).unwrap_or([0, 0, width, height])
 }

@@ -28,7 +28,7 @@ use std::sync::Arc;
 /// One bird.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Sample {
-    /// `3 * load * load` bytes, planar, where `load` is [`Birds::load`].
+    /// `3 * load * load` bytes, planar, where `load` is the side that pictures are kept at.
     pub pixels: Vec<u8>,
     /// Pictures of one class may share captions.
     pub class: u32,

@@ -354,7 +354,8 @@ fn first(place: &Path, out: &Path, config: &Config, device: &Device) -> Result<S
         Variant::Tf => "tf".to_owned(),
         Variant::Pytorch => "pytorch".to_owned(),
     };
-    let keys: [(&str, fn(&Config) -> usize); 5] = [
+    type Key = fn(&Config) -> usize;
+    let keys: [(&str, Key); 5] = [
         ("--image-size", |config| config.image_size),
         ("--latent-dim", |config| config.latent_dim),
         ("--condition-dim", |config| config.condition_dim),

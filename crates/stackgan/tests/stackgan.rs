@@ -3,6 +3,7 @@
 use burn::tensor::{Device, Tensor};
 use gan_core::config::Training;
 use gan_core::contract::{self, fail, newest_files, succeed};
+use gan_core::images;
 use gan_core::layers::Statistics;
 use gan_core::random::Stream;
 use gan_core::stage::Stage;
@@ -292,11 +293,11 @@ fn birds_become_a_run_and_a_checkpoint_is_all_you_need() {
         list.starts_with(&format!("text_0000_seed_00000002.png\t{sentence}")),
         "{list}"
     );
-    let picture = image::open(Path::new(&first).join("text_0000_seed_00000002.png")).unwrap();
+    let picture = images::read(&Path::new(&first).join("text_0000_seed_00000002.png")).unwrap();
     assert_eq!(picture.width(), 128);
     // The first stage, from its own checkpoint.
     let (small, _) = made(&run, &["--stage", "1", "--seeds", "2"], "small");
-    let picture = image::open(Path::new(&small).join("text_0000_seed_00000002.png")).unwrap();
+    let picture = images::read(&Path::new(&small).join("text_0000_seed_00000002.png")).unwrap();
     assert_eq!(picture.width(), 32);
     let error = fail(
         BINARY,
@@ -320,7 +321,7 @@ fn birds_become_a_run_and_a_checkpoint_is_all_you_need() {
     let texts = sampler.read(&sentences).unwrap();
     let pictures = sampler.sample(&texts, &[2, 2]);
     let file = Path::new(&first).join("text_0000_seed_00000002.png");
-    let again = gan_core::images::to_rgb(&gan_core::images::read(&file).unwrap());
+    let again = images::to_rgb(&images::read(&file).unwrap());
     assert!(pictures[0] == again);
 
     let sheet = place("sheet.png");
@@ -335,7 +336,7 @@ fn birds_become_a_run_and_a_checkpoint_is_all_you_need() {
         &sheet,
     ];
     succeed(BINARY, &[&command[..], &two].concat());
-    assert!(image::open(&sheet).unwrap().height() > 256);
+    assert!(images::read(Path::new(&sheet)).unwrap().height() > 256);
     let walk = place("walk.gif");
     let command = [
         "interpolate",
@@ -738,7 +739,7 @@ fn bad_input_is_told() {
         fail(BINARY, &command, code)
     };
     let shown = out.clone() + "/stackgan/run/samples/one_00000009.png";
-    assert!(image::open(shown).unwrap().width() < 5000);
+    assert!(images::read(Path::new(&shown)).unwrap().width() < 5000);
     assert!(generate("", 2).contains("the sentence is empty"));
     assert!(generate("…", 2).contains("no letter"));
     let error = fail(BINARY, &["generate", "--out", &out], 2);

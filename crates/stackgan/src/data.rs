@@ -575,10 +575,7 @@ pub const DATASETS: Datasets = Datasets {
         page: "get \"Images and annotations\" from https://data.caltech.edu/records/65de6-vp158",
         files: &[KnownFile {
             name: "CUB_200_2011.tgz",
-            mirrors: &[
-                "https://data.caltech.edu/records/65de6-vp158/files/CUB_200_2011.tgz",
-                "http://www.vision.caltech.edu/visipedia-data/CUB-200-2011/CUB_200_2011.tgz",
-            ],
+            mirrors: &["https://data.caltech.edu/records/65de6-vp158/files/CUB_200_2011.tgz"],
             sha256: None,
             bytes: None,
             most_bytes: 4 << 30,

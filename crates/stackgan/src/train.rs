@@ -1,4 +1,4 @@
-//! `train` and `train-judge`: which stages follow one another, and what each takes from those before it.
+//! `train`, `train-text` and `train-judge`: which stages follow one another, and what each takes from those before it.
 
 use crate::config::{Config, Flags, Variant};
 use crate::cub;

@@ -209,6 +209,22 @@ impl Linear {
     }
 }
 
+impl Layer<2> for Linear {
+    fn finished(
+        &self,
+        input: Tensor<2>,
+        scale: Tensor<1>,
+        shift: Tensor<1>,
+        activation: Activation,
+    ) -> Tensor<2> {
+        scaled(self.forward(input), scale, shift, activation)
+    }
+
+    fn activated(&self, input: Tensor<2>, activation: Activation) -> Tensor<2> {
+        Self::activated(self, input, activation)
+    }
+}
+
 impl ModuleDisplay for Linear {
     fn custom_settings(&self) -> Option<DisplaySettings> {
         DisplaySettings::new()

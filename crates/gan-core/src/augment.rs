@@ -17,8 +17,14 @@ pub enum Augment {
     Color,
     /// Shifts by up to an eighth of the picture, zeros coming in.
     Translation,
-    /// Both.
+    /// A square of half the sides, somewhere, becomes zero.
+    Cutout,
+    /// Colour and translation.
     ColorTranslation,
+    /// Translation and cutout: what the authors take for pictures whose colours matter.
+    TranslationCutout,
+    /// All three.
+    ColorTranslationCutout,
 }
 
 impl Augment {
@@ -27,13 +33,30 @@ impl Augment {
     /// # Shapes
     /// - `pictures` and result: `[batch, channels, height, width]`
     pub fn apply(self, pictures: Tensor<4>, stream: &mut Stream) -> Tensor<4> {
-        let pictures = match self {
-            Self::Color | Self::ColorTranslation => color(pictures, stream),
-            Self::None | Self::Translation => pictures,
-        };
+        let [colours, moves, cuts] = self.parts();
+        let mut pictures = pictures;
+        if colours {
+            pictures = color(pictures, stream);
+        }
+        if moves {
+            pictures = translation(pictures, stream);
+        }
+        if cuts {
+            pictures = cutout(pictures, stream);
+        }
+        pictures
+    }
+
+    /// Whether it has colour, translation and cutout, which are made in this order.
+    fn parts(self) -> [bool; 3] {
         match self {
-            Self::Translation | Self::ColorTranslation => translation(pictures, stream),
-            Self::None | Self::Color => pictures,
+            Self::None => [false, false, false],
+            Self::Color => [true, false, false],
+            Self::Translation => [false, true, false],
+            Self::Cutout => [false, false, true],
+            Self::ColorTranslation => [true, true, false],
+            Self::TranslationCutout => [false, true, true],
+            Self::ColorTranslationCutout => [true, true, true],
         }
     }
 }
@@ -106,6 +129,37 @@ fn translation(pictures: Tensor<4>, stream: &mut Stream) -> Tensor<4> {
         .reshape([batch, channels, height, width])
 }
 
+/// Sets to zero what lies in a square of half the picture's sides, whose centre is anywhere in the picture: near an edge
+/// a part of the square is outside.
+fn cutout(pictures: Tensor<4>, stream: &mut Stream) -> Tensor<4> {
+    let [batch, _, height, width] = pictures.dims();
+    let length = |side: usize| (side as f64 * 0.5 + 0.5) as usize;
+    let (high, wide) = (length(height), length(width));
+    let mut places = |side: usize, length: usize| stream.integers(batch, side + 1 - length % 2);
+    let (rows, columns) = (places(height, high), places(width, wide));
+    let mut kept = Vec::with_capacity(batch * height * width);
+    for (row, column) in rows.into_iter().zip(columns) {
+        let inside = |place: usize, centre: usize, length: usize| {
+            let start = centre as i64 - (length / 2) as i64;
+            (start..start + length as i64).contains(&(place as i64))
+        };
+        for y in 0..height {
+            let is_cut = inside(y, row, high);
+            kept.extend((0..width).map(|x| {
+                let is_cut = is_cut && inside(x, column, wide);
+                f32::from(u8::from(!is_cut))
+            }));
+        }
+    }
+    let device = pictures.device().without_autodiff();
+    let kept = Tensor::<4>::from_data(TensorData::new(kept, [batch, 1, height, width]), &device);
+    if pictures.is_autodiff() {
+        pictures * Tensor::from_inner(kept)
+    } else {
+        pictures * kept
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -161,6 +215,30 @@ mod tests {
     }
 
     #[test]
+    fn cutout_makes_a_square_of_zeros() {
+        let tape = crate::random::Tape::default();
+        let mut stream = Stream::new(5, "augment", 0).noted(tape.clone(), "a");
+        let input = read(ramp(6) + 1.0);
+        let output = read(Augment::Cutout.apply(ramp(6) + 1.0, &mut stream));
+        let tape = tape.lock().unwrap();
+        let mut at_an_edge = false;
+        for picture in 0..6 {
+            let (row, column) = (tape["a.0"][picture] as i64, tape["a.1"][picture] as i64);
+            at_an_edge |= row < 2 || column < 2;
+            for place in 0..192 {
+                let (y, x) = ((place % 64 / 8) as i64, (place % 8) as i64);
+                // Four of eight pixels.
+                let is_cut =
+                    (row - 2..row + 2).contains(&y) && (column - 2..column + 2).contains(&x);
+                let place = picture * 192 + place;
+                let expected = if is_cut { 0.0 } else { input[place] };
+                assert_eq!(output[place], expected);
+            }
+        }
+        assert!(at_an_edge && output.contains(&0.0));
+    }
+
+    #[test]
     fn colour_by_hand() {
         let tape = crate::random::Tape::default();
         let mut stream = Stream::new(2, "augment", 0).noted(tape.clone(), "a");
@@ -191,7 +269,7 @@ mod tests {
     fn gradients_pass_through() {
         let mut stream = Stream::new(3, "augment", 0);
         let input = Tensor::from_inner(ramp(2)).require_grad();
-        let output = Augment::ColorTranslation.apply(input.clone(), &mut stream);
+        let output = Augment::ColorTranslationCutout.apply(input.clone(), &mut stream);
         let gradients = output.sum().backward();
         let gradient = read(input.grad(&gradients).unwrap());
         assert!(gradient.iter().any(|v| *v != 0.0) && gradient.iter().all(|v| v.is_finite()));

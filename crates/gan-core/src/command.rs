@@ -427,6 +427,8 @@ pub enum SharedCommand {
     /// List runs, or free disk space.
     #[command(subcommand)]
     Runs(RunsCommand),
+    /// Say whether a run is healthy: who wins, whether gradients vanish, whether samples are all alike.
+    Diagnose(DiagnoseCommand),
 }
 
 impl SharedCommand {
@@ -446,7 +448,66 @@ impl SharedCommand {
             Self::Info(command) => command.print(word, stages),
             Self::Export(command) => command.write(word, stages),
             Self::Runs(command) => command.print(word),
+            Self::Diagnose(command) => command.print(word),
         }
+    }
+}
+
+/// `diagnose`.
+#[derive(Debug, Clone, clap::Args)]
+pub struct DiagnoseCommand {
+    /// The folder of a run, or its name; the newest run without it.
+    #[arg(value_name = "RUN")]
+    pub run: Option<PathBuf>,
+    /// The root of all runs.
+    #[arg(long, default_value = "runs", value_name = "DIR")]
+    pub out: PathBuf,
+    /// Print the findings as JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+impl DiagnoseCommand {
+    /// Reads the log and prints what it tells.
+    ///
+    /// # Errors
+    /// [`Kind::Usage`] when there is no such run.
+    pub fn print(&self, word: &str) -> Result<()> {
+        let folder = match &self.run {
+            Some(run) if run.join("metrics.jsonl").is_file() => run.clone(),
+            Some(run) => run::find(&self.out, word, run.to_str())?,
+            None => run::find(&self.out, word, None)?,
+        };
+        let stages = crate::doctor::read(&folder)?;
+        if self.json {
+            let stages: Vec<_> = stages
+                .iter()
+                .map(|(name, doctor)| {
+                    serde_json::json!({
+                        "stage": name,
+                        "has_players": !doctor.is_silent(),
+                        "findings": doctor.findings(),
+                    })
+                })
+                .collect();
+            print(&serde_json::to_string_pretty(&stages)?);
+            return Ok(());
+        }
+        let mut lines = vec![format!("{}", folder.display())];
+        if stages.is_empty() {
+            lines.push("nothing is logged yet".to_owned());
+        }
+        for (name, doctor) in &stages {
+            if doctor.is_silent() {
+                lines.push(format!("stage {name}: no two players, nothing to tell"));
+                continue;
+            }
+            lines.push(format!("stage {name}: {}", doctor.health()));
+            let passed = doctor.findings().into_iter().filter(|found| !found.is_now);
+            lines.extend(passed.map(|finding| format!("  earlier: {}", finding.line())));
+        }
+        print(&lines.join("\n"));
+        Ok(())
     }
 }
 

@@ -16,7 +16,8 @@ use std::path::Path;
 macro_rules! configuration {
     (
         $(#[$outer:meta])*
-        $config:ident, $flags:ident, training = $training:expr;
+        $config:ident, $flags:ident, training = $training:expr
+            $(, $group:ident: $keys:ty, $key_flags:ty)?;
         $(
             $(#[doc = $doc:literal])+
             $(#[arg($($argument:tt)*)])?
@@ -30,10 +31,19 @@ macro_rules! configuration {
             /// The keys that every architecture has.
             #[serde(flatten)]
             pub training: $crate::config::Training,
+            $(
+                /// Keys that some architectures have.
+                #[serde(flatten)]
+                pub $group: $keys,
+            )?
         }
         impl Default for $config {
             fn default() -> Self {
-                Self { $( $name: $default, )* training: $training }
+                Self {
+                    $( $name: $default, )*
+                    training: $training,
+                    $( $group: <$keys>::default(), )?
+                }
             }
         }
         #[doc = concat!("Flags that override a [`", stringify!($config), "`].")]
@@ -49,6 +59,12 @@ macro_rules! configuration {
             #[command(flatten)]
             #[serde(flatten)]
             pub training: $crate::config::TrainingFlags,
+            $(
+                /// Flags that some architectures have.
+                #[command(flatten)]
+                #[serde(flatten)]
+                pub $group: $key_flags,
+            )?
         }
     };
     (

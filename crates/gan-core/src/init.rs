@@ -30,11 +30,11 @@ pub fn initialise<M: Module>(network: M, rule: Initial, seed: u64, name: &str) -
         }
         let count = shape.iter().product();
         let mut stream = Stream::new(seed, &format!("initial/{name}/{path}"), 0);
-        let is_norm = container == "Struct:BatchNorm";
+        let is_norm = matches!(container, "Struct:BatchNorm" | "Struct:VirtualBatchNorm");
         if leaf == "weight" && !is_norm {
             fan_in = match container {
                 // burn keeps linear weights as [in, out].
-                "Struct:Linear" => shape[0],
+                "Struct:Linear" | "Struct:MinibatchDiscrimination" => shape[0],
                 // Transposed convolutions are [in, out, ...]; PyTorch counts their fan-in so too.
                 _ => shape[1..].iter().product(),
             };

@@ -11,7 +11,15 @@ pub use convolution::{Activation, Pool, Taken};
 mod batch_norm;
 mod dropout;
 mod instance_norm;
+mod minibatch;
+mod norm;
+mod spectral_norm;
+mod virtual_batch_norm;
 
 pub use batch_norm::{BatchNorm, Statistics};
 pub use dropout::Dropout;
 pub use instance_norm::InstanceNorm;
+pub use minibatch::MinibatchDiscrimination;
+pub use norm::{Norm, NormLayer};
+pub use spectral_norm::SpectralNorm;
+pub use virtual_batch_norm::VirtualBatchNorm;

@@ -22,6 +22,8 @@ pub struct Learner<M: Network> {
     optimizer: Optimizer,
     schedule: Schedule,
     learning_rate: f64,
+    // Longest gradient of a step; 0 is any length.
+    most: f64,
 }
 
 /// What a step of a [`Learner`] did.
@@ -92,7 +94,16 @@ impl<M: Network> Learner<M> {
             optimizer: Optimizer::new(rule),
             schedule,
             learning_rate,
+            most: 0.0,
         }
+    }
+
+    /// Shortens gradients whose length over all parameters (L2) is more than `most`; 0 leaves them as they are. As
+    /// PyTorch's `clip_grad_norm_`.
+    #[must_use]
+    pub fn clipped(mut self, most: f64) -> Self {
+        self.most = most;
+        self
     }
 
     /// The network, on its autodiff device.
@@ -188,6 +199,8 @@ impl<M: Network> Learner<M> {
             momentum: f64,
             wants_norm: bool,
             squares: Vec<Tensor<1>>,
+            // What every gradient is multiplied by.
+            share: Option<Tensor<1>>,
         }
         impl ModuleMapper for Mover<'_> {
             fn map_float<const D: usize>(
@@ -211,6 +224,10 @@ impl<M: Network> Learner<M> {
                     let squares = gradient.clone() * gradient.clone();
                     self.squares.push(squares.sum());
                 }
+                let gradient = match &self.share {
+                    Some(share) => gradient * share.clone().reshape([1; D]),
+                    None => gradient,
+                };
                 let moved = self.optimizer.moved(
                     name,
                     tensor.inner(),
@@ -224,6 +241,10 @@ impl<M: Network> Learner<M> {
         let learning_rate = self
             .schedule
             .learning_rate(self.learning_rate, at.step, at.total);
+        let share = (self.most > 0.0)
+            .then(|| self.length(&gradients))
+            .flatten()
+            .map(|length| ((length + 1e-6).recip() * self.most).clamp_max(1.0));
         self.optimizer.begin();
         let network = self.network.take();
         let mut mover = Mover {
@@ -235,6 +256,7 @@ impl<M: Network> Learner<M> {
             momentum: self.schedule.momentum(at.step),
             wants_norm: at.logged,
             squares: Vec::new(),
+            share,
         };
         self.network = network.map(|network| network.map(&mut mover));
         let gradient_norm = mover
@@ -248,7 +270,75 @@ impl<M: Network> Learner<M> {
         }
     }
 
-    /// Changes the network outside an optimizer step, as weight clipping does.
+    /// The length of gathered gradients over all parameters, `[1]`; none where there are no gradients.
+    fn length(&self, gradients: &Gathered) -> Option<Tensor<1>> {
+        struct Measurer<'a> {
+            number: usize,
+            gradients: &'a Gathered,
+            squares: Vec<Tensor<1>>,
+        }
+        impl ModuleVisitor for Measurer<'_> {
+            fn visit_float<const D: usize>(&mut self, parameter: &Param<Tensor<D>>) {
+                let gradient = match self.gradients {
+                    Gathered::Nothing => None,
+                    Gathered::One(gradients) => parameter.val().grad(gradients).map(|gradient| {
+                        let count = gradient.dims().iter().product::<usize>();
+                        gradient.reshape([count])
+                    }),
+                    Gathered::Sums(sums) => sums.get(&self.number).cloned(),
+                };
+                self.number += 1;
+                if let Some(gradient) = gradient {
+                    self.squares.push((gradient.clone() * gradient).sum());
+                }
+            }
+        }
+        let mut measurer = Measurer {
+            number: 0,
+            gradients,
+            squares: Vec::new(),
+        };
+        self.network().visit(&mut measurer);
+        let squares = measurer.squares.into_iter();
+        squares.reduce(|sum, square| sum + square).map(Tensor::sqrt)
+    }
+
+    /// Brings every parameter into [-`most`, `most`], as the discriminator of a Wasserstein GAN needs it (Arjovsky et al.
+    /// 2017, algorithm 1). Running statistics stay as they are.
+    pub fn clip_weights(&mut self, most: f64) {
+        struct Clipper {
+            path: Vec<String>,
+            most: f64,
+        }
+        impl ModuleMapper for Clipper {
+            fn enter_module(&mut self, name: &str, _container: &str) {
+                self.path.push(name.to_owned());
+            }
+            fn exit_module(&mut self, _name: &str, _container: &str) {
+                self.path.pop();
+            }
+            fn map_float<const D: usize>(
+                &mut self,
+                parameter: Param<Tensor<D>>,
+            ) -> Param<Tensor<D>> {
+                let leaf = self.path.last();
+                if leaf.is_some_and(|leaf| leaf.starts_with("running_")) {
+                    return parameter;
+                }
+                let (id, tensor, mapper) = parameter.consume();
+                let clipped = tensor.inner().clamp(-self.most, self.most);
+                Param::from_mapped_value(id, Tensor::from_inner(clipped).require_grad(), mapper)
+            }
+        }
+        self.map(|network| {
+            network.map(&mut Clipper {
+                path: Vec::new(),
+                most,
+            })
+        });
+    }
+
+    /// Changes the network outside an optimizer step.
     pub fn map(&mut self, change: impl FnOnce(M) -> M) {
         self.network = self.network.take().map(change);
     }
@@ -527,6 +617,49 @@ mod tests {
         }
         assert_ne!(files(&there), files(&learner("there")));
         assert_eq!(there.updates(), 3);
+    }
+
+    #[test]
+    fn long_gradients_are_shortened_and_weights_clipped() {
+        let at = At::new(5, 0, 1);
+        // What the optimizer remembers after one step is a tenth of the gradient: beta1 is 0.5 here, so half of it.
+        let gradient = |most: f64, gathered: bool| -> Vec<f32> {
+            let mut learner = learner("there").clipped(most);
+            let back = learner.still();
+            let term = loss(learner.network(), &back, 0);
+            let gradients = if gathered {
+                let mut gradients = term.backward();
+                learner.take(&mut gradients, Gathered::Nothing)
+            } else {
+                learner.gather(term, Gathered::Nothing)
+            };
+            learner.apply(gradients, &at);
+            let moments = files(&learner).remove(1);
+            let first = moments.iter().filter(|(name, _)| name.ends_with("exp_avg"));
+            first
+                .flat_map(|(_, tensor)| tensor.values.iter().map(|value| 2.0 * value))
+                .collect()
+        };
+        let length = |values: &[f32]| values.iter().map(|v| v * v).sum::<f32>().sqrt();
+        let free = gradient(0.0, false);
+        let whole = length(&free);
+        for gathered in [false, true] {
+            let clipped = gradient(0.25 * f64::from(whole), gathered);
+            for (clipped, free) in clipped.iter().zip(&free) {
+                assert!((clipped - 0.25 * free).abs() < 1e-5 * whole);
+            }
+            // A short one stays as it is.
+            assert_eq!(gradient(2.0 * f64::from(whole), gathered), free);
+        }
+        let mut learner = learner("there");
+        learner.clip_weights(0.1);
+        let values: Vec<f32> = files(&learner)[0]
+            .values()
+            .flat_map(|t| t.values.clone())
+            .collect();
+        assert!(values.iter().all(|value| value.abs() <= 0.1));
+        assert!(values.iter().any(|value| value.abs() == 0.1));
+        assert!(values.iter().any(|value| value.abs() < 0.1));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! Written with `log sigmoid`, which stays finite at any logit. Every loss is a mean over the
 //! batch, of shape `[1]`.
 
-use burn::tensor::activation::{log_sigmoid, log_softmax};
+use burn::tensor::activation::{log_sigmoid, log_softmax, relu};
 use burn::tensor::{Int, Tensor, TensorData};
 
 /// Which loss the generator minimises (Goodfellow et al. 2014, section 3).
@@ -29,6 +29,130 @@ impl GeneratorLoss {
             Self::Saturating => log_sigmoid(fake.neg()).mean(),
         }
     }
+}
+
+/// Which game two players play: what each of them minimises, on the discriminator's output before its sigmoid.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize, clap::ValueEnum,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum Loss {
+    /// Binary cross-entropy, the generator minimising `-E log D(G(z))` (Goodfellow et al. 2014, section 3).
+    NonSaturating,
+    /// Binary cross-entropy, the generator minimising `E log(1 - D(G(z)))`: the minimax game itself.
+    Saturating,
+    /// Least squares to 1 and 0, halved (Mao et al. 2017, arXiv 1611.04076, equation 9).
+    Lsgan,
+    /// `E max(0, 1 - D(x)) + E max(0, 1 + D(G(z)))` against `-E D(G(z))` (Lim and Ye 2017, arXiv 1705.02894).
+    Hinge,
+    /// `E D(G(z)) - E D(x)` against `-E D(G(z))`, for a discriminator that is kept smooth, as by --clip-weights
+    /// (Arjovsky et al. 2017, arXiv 1701.07875).
+    Wasserstein,
+    /// `-E log sigmoid(D(x) - D(G(z)))` against the same with both changed: pairs of a real and a fake
+    /// (Jolicoeur-Martineau 2018, arXiv 1807.00734, RSGAN).
+    Relativistic,
+    /// As relativistic, each against the mean of the others (the same paper, RaSGAN).
+    RelativisticAverage,
+}
+
+/// What the discriminator is to say of reals and of fakes, where its loss has targets: 1 and 0, or nearer to each other
+/// (label smoothing: Salimans et al. 2016, section 3.4).
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Targets {
+    /// Of reals, in (0, 1].
+    pub real: f64,
+    /// Of fakes, in [0, 1).
+    pub fake: f64,
+}
+
+impl Targets {
+    /// 1 and 0.
+    pub const HARD: Self = Self {
+        real: 1.0,
+        fake: 0.0,
+    };
+}
+
+fn squares<const D: usize>(logits: Tensor<D>, target: f64) -> Tensor<1> {
+    let away = logits - target;
+    (away.clone() * away).mean() / 2.0
+}
+
+/// `logits - mean of the others`.
+fn against<const D: usize>(logits: Tensor<D>, others: Tensor<D>) -> Tensor<D> {
+    logits - others.mean().reshape([1; D])
+}
+
+impl Loss {
+    /// Whether the discriminator's loss has targets that can be smoothed.
+    pub fn has_targets(self) -> bool {
+        matches!(self, Self::NonSaturating | Self::Saturating | Self::Lsgan)
+    }
+
+    /// Whether the generator's loss looks at reals, too.
+    pub fn compares(self) -> bool {
+        matches!(self, Self::Relativistic | Self::RelativisticAverage)
+    }
+
+    /// The discriminator's loss.
+    ///
+    /// # Shapes
+    /// - `real`, `fake`: any, the same; result `[1]`
+    pub fn discriminator<const D: usize>(
+        self,
+        real: Tensor<D>,
+        fake: Tensor<D>,
+        targets: Targets,
+    ) -> Tensor<1> {
+        match self {
+            Self::NonSaturating | Self::Saturating => {
+                binary_cross_entropy(real, targets.real) + binary_cross_entropy(fake, targets.fake)
+            }
+            Self::Lsgan => squares(real, targets.real) + squares(fake, targets.fake),
+            Self::Hinge => relu(real.neg() + 1.0).mean() + relu(fake + 1.0).mean(),
+            Self::Wasserstein => fake.mean() - real.mean(),
+            Self::Relativistic => log_sigmoid(real - fake).mean().neg(),
+            Self::RelativisticAverage => {
+                let reals = against(real.clone(), fake.clone());
+                let fakes = against(fake, real);
+                binary_cross_entropy(reals, 1.0) + binary_cross_entropy(fakes, 0.0)
+            }
+        }
+    }
+
+    /// The generator's loss. Reals are needed where it [compares](Self::compares).
+    ///
+    /// # Shapes
+    /// - both: any, the same; result `[1]`
+    pub fn generator<const D: usize>(self, real: Option<Tensor<D>>, fake: Tensor<D>) -> Tensor<1> {
+        let real = || real.unwrap_or_else(|| fake.zeros_like());
+        match self {
+            Self::NonSaturating => GeneratorLoss::NonSaturating.of(fake),
+            Self::Saturating => GeneratorLoss::Saturating.of(fake),
+            Self::Lsgan => squares(fake, 1.0),
+            Self::Hinge | Self::Wasserstein => fake.mean().neg(),
+            Self::Relativistic => {
+                let real = real();
+                log_sigmoid(fake - real).mean().neg()
+            }
+            Self::RelativisticAverage => {
+                let real = real();
+                let reals = against(real.clone(), fake.clone());
+                let fakes = against(fake, real);
+                binary_cross_entropy(fakes, 1.0) + binary_cross_entropy(reals, 0.0)
+            }
+        }
+    }
+}
+
+/// How far apart what the discriminator sees in reals and in fakes is on average: `|E f(x) - E f(G(z))|^2`
+/// (Salimans et al. 2016, section 3.1).
+///
+/// # Shapes
+/// - both: `[batch, features]`; result `[1]`
+pub fn feature_matching(real: Tensor<2>, fake: Tensor<2>) -> Tensor<1> {
+    let away = real.mean_dim(0) - fake.mean_dim(0);
+    (away.clone() * away).sum()
 }
 
 /// Binary cross-entropy of logits against one target for all of them, in [0, 1].
@@ -98,6 +222,14 @@ pub enum GanMode {
 }
 
 impl GanMode {
+    /// The logit between real and made pictures.
+    pub fn middle(self) -> f64 {
+        match self {
+            Self::Vanilla => 0.0,
+            Self::Lsgan => 0.5,
+        }
+    }
+
     /// The loss of logits that should be those of a real picture.
     ///
     /// # Shapes

@@ -5,9 +5,9 @@ use image::{Rgb, RgbImage};
 const BACKGROUND: Rgb<u8> = Rgb([245, 245, 245]);
 const INK: Rgb<u8> = Rgb([45, 48, 54]);
 
-const GLYPH_WIDTH: u32 = 5;
-const GLYPH_HEIGHT: u32 = 8;
-const GLYPH_ADVANCE: u32 = GLYPH_WIDTH + 1;
+pub(crate) const GLYPH_WIDTH: u32 = 5;
+pub(crate) const GLYPH_HEIGHT: u32 = 8;
+pub(crate) const GLYPH_ADVANCE: u32 = GLYPH_WIDTH + 1;
 const GLYPHS_PER_LINE: usize = 8;
 
 /// From this width on, letters of one pixel per dot are too small beside the picture.
@@ -252,7 +252,8 @@ fn draw_text(picture: &mut RgbImage, text: &str, left: u32, top: u32, scale: u32
     }
 }
 
-fn has_dot(character: char, column: u32, row: u32) -> bool {
+/// Whether the built-in font has a dot there: `column` below 5, `row` below 8, row 7 under the base line.
+pub(crate) fn has_dot(character: char, column: u32, row: u32) -> bool {
     let printable = if (' '..='~').contains(&character) {
         character
     } else {

@@ -113,8 +113,15 @@ pub fn write(run: &Path, title: &str, notes: &[String]) -> Result<PathBuf> {
         })
         .unwrap_or_else(|| run.display().to_string());
 
+    // What the doctor says stands beside what was known before.
+    let mut notes = notes.to_vec();
+    for (stage, doctor) in crate::doctor::read(run).unwrap_or_default() {
+        if !doctor.is_silent() {
+            notes.push(format!("Health of stage {stage}: {}", doctor.health()));
+        }
+    }
     let mut page = String::new();
-    page.push_str(&opening(title, &folder, notes, &warnings));
+    page.push_str(&opening(title, &folder, &notes, &warnings));
 
     // With one stage the numbers come first: they are what a reader looks for, and nothing else claims the top.
     if let [stage] = &metrics.stages[..] {

@@ -12,6 +12,7 @@
 
 use crate::checkpoint::{self, Identity, PartFile, Saved};
 use crate::console::{Console, Voice};
+use crate::doctor::{self, Doctor};
 use crate::failure::{Kind, at_path, failure};
 use crate::process::owner;
 use crate::stage::{Best, Plan, Stage, Window};
@@ -76,6 +77,7 @@ pub struct Run {
     first_step: u64,
     estimated: bool,
     checkpoint_bytes: u64,
+    doctor: Doctor,
 }
 
 /// The folder of runs of an architecture, `<out>/<word>`.
@@ -282,6 +284,7 @@ impl Run {
             first_step: 0,
             estimated: false,
             checkpoint_bytes: 0,
+            doctor: Doctor::default(),
         })
     }
 
@@ -471,6 +474,11 @@ impl Run {
         self.began = Instant::now();
         self.first_step = done;
         self.estimated = false;
+        // What is left of an earlier process counts; what it was told is not told again.
+        let earlier = doctor::read(&self.folder).unwrap_or_default();
+        let found = earlier.into_iter().find(|(name, _)| name == stage);
+        self.doctor = found.map_or_else(|| Doctor::of(&self.folder), |(_, doctor)| doctor);
+        self.doctor.news();
         if done >= plan.steps {
             self.console
                 .say(&format!("stage {stage} is finished at step {done}"));
@@ -572,6 +580,10 @@ impl Run {
             .collect();
         self.console
             .status(&format!("step {step}/{}", plan.steps), &text.join("  "));
+        self.doctor.observe(step, row.iter().copied());
+        for line in self.doctor.news() {
+            self.console.warn(&format!("step {step}: {line}"));
+        }
         self.append(stage, step, &row)
     }
 
@@ -732,6 +744,10 @@ impl Run {
     /// [`Kind::Disk`] when they cannot be written.
     pub fn end_stage(&mut self, _stage: &str, plan: &Plan) -> Result<()> {
         self.console.finish();
+        if !self.doctor.is_silent() {
+            self.console
+                .say(&format!("health: {}", self.doctor.health()));
+        }
         self.animate()?;
         self.write_report()?;
         self.console.say(&format!(

@@ -1,8 +1,7 @@
 //! The normalisation of a translation network: of the batch, of each picture, or none.
 
-use burn::module::Module;
-use burn::tensor::{Device, Tensor};
-use gan_core::layers::{Activation, BatchNorm, InstanceNorm, Layer, Statistics};
+use burn::tensor::Device;
+use gan_core::layers::{self, NormLayer};
 
 /// Which normalisation.
 #[derive(
@@ -27,37 +26,11 @@ impl Norm {
 
     /// The layer of this normalisation.
     pub(crate) fn layer(self, channels: usize, device: &Device) -> NormLayer {
-        NormLayer {
-            batch: (self == Self::Batch).then(|| BatchNorm::new(channels, device)),
-            instance: (self == Self::Instance).then(InstanceNorm::default),
-        }
-    }
-}
-
-/// One normalisation of a network.
-#[derive(Module, Debug)]
-pub(crate) struct NormLayer {
-    batch: Option<BatchNorm>,
-    instance: Option<InstanceNorm>,
-}
-
-impl NormLayer {
-    /// The layer, this normalisation of its output, and the activation.
-    ///
-    /// # Shapes
-    /// - input: `[batch, in, height, width]`
-    /// - result: `[batch, channels, ..]`
-    pub(crate) fn after(
-        &self,
-        layer: &impl Layer<4>,
-        input: Tensor<4>,
-        statistics: Statistics,
-        activation: Activation,
-    ) -> Tensor<4> {
-        match (&self.batch, &self.instance) {
-            (Some(norm), _) => norm.after(layer, input, statistics, activation),
-            (None, Some(norm)) => norm.after(layer, input, activation),
-            (None, None) => layer.activated(input, activation),
-        }
+        let norm = match self {
+            Self::Batch => layers::Norm::Batch,
+            Self::Instance => layers::Norm::Instance,
+            Self::None => layers::Norm::None,
+        };
+        norm.layer(channels, device)
     }
 }

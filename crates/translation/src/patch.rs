@@ -3,10 +3,9 @@
 //! PyTorch program).
 
 use crate::discriminator::Shape;
-use crate::norm::NormLayer;
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
-use gan_core::layers::{Activation, Conv2d, Conv2dConfig, Layer, Statistics};
+use gan_core::layers::{Activation, Conv2d, Conv2dConfig, Layer, NormLayer, Statistics};
 
 const LEAKY: Activation = Activation::LeakyRelu(0.2);
 

@@ -3,12 +3,11 @@
 //! appendix 7.2; layers and tensor names as in the authors' PyTorch program).
 
 use crate::generator::Shape;
-use crate::norm::NormLayer;
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use gan_core::layers::{
     Activation, Conv2d, Conv2dConfig, ConvTranspose2d, ConvTranspose2dConfig, Dropout, Layer,
-    Statistics, reflect,
+    NormLayer, Statistics, reflect,
 };
 use gan_core::random::Stream;
 

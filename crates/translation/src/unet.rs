@@ -3,12 +3,12 @@
 //! authors' PyTorch program).
 
 use crate::generator::Shape;
-use crate::norm::{Norm, NormLayer};
+use crate::norm::Norm;
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use gan_core::layers::{
     Activation, Conv2d, Conv2dConfig, ConvTranspose2d, ConvTranspose2dConfig, Dropout, Layer,
-    Statistics, activation,
+    NormLayer, Statistics, activation,
 };
 use gan_core::random::Stream;
 

@@ -19,6 +19,7 @@ use gan_core::learner::{Gathered, Learner, Moved};
 use gan_core::located::is_single_file;
 use gan_core::loss::l1;
 use gan_core::stage::{At, Panel, Scalars, Stage, fit};
+use gan_core::technique::signals;
 use gan_core::weights::{self, Metadata, Network};
 use image::RgbImage;
 use std::path::Path;
@@ -210,9 +211,12 @@ impl Gan {
             for (reals, fakes) in &waiting {
                 let shown = self.with_pool(way, &fakes[way], draw, &autodiff);
                 let judge = self.discriminators[way].network();
-                let real = mode.real(judge.forward(reals[way].clone(), Statistics::Update));
-                let fake = mode.fake(judge.forward(shown, Statistics::Update));
-                let loss = (real + fake) * 0.5;
+                let real = judge.forward(reals[way].clone(), Statistics::Update);
+                let fake = judge.forward(shown.clone(), Statistics::Update);
+                let (logits, samples) = ([&real, &fake], [&reals[way], &shown]);
+                // Of both ways under one name: the log has their mean.
+                signals(&mut scalars, at, logits, Some(mode.middle()), samples);
+                let loss = (mode.real(real) + mode.fake(fake)) * 0.5;
                 scalars.add(name, loss.clone());
                 gathered = self.discriminators[way].gather(share(loss), gathered);
             }

@@ -19,6 +19,7 @@ use gan_core::learner::{Ema, Gathered, Learner, begin_from};
 use gan_core::loss::{GeneratorLoss, discriminator_loss};
 use gan_core::random::Stream;
 use gan_core::stage::{At, Panel, Scalars, Stage, fit};
+use gan_core::technique::signals;
 use gan_core::weights::{self, HostTensor, Metadata, Tensors, WeightFile};
 use image::RgbImage;
 use shapes::voxels::Voxels;
@@ -177,8 +178,10 @@ impl Stage for Gan {
                 self.discriminator.still()
             };
             // Reals and fakes each in a batch of their own, as batch normalisation needs here.
-            let logits_real = judge.forward(real, Statistics::Update);
+            let logits_real = judge.forward(real.clone(), Statistics::Update);
             let logits_fake = judge.forward(fake.clone().detach(), Statistics::Update);
+            let logits = [&logits_real, &logits_fake];
+            signals(&mut scalars, at, logits, Some(0.0), [&real, &fake]);
             waiting.push((latent, is_live.then_some(fake)));
             hits += right(&logits_real, true) + right(&logits_fake, false);
             seen += 2 * count;

@@ -19,6 +19,7 @@ use gan_core::located::is_single_file;
 use gan_core::loss::l1;
 use gan_core::random::Stream;
 use gan_core::stage::{At, Panel, Scalars, Stage, fit};
+use gan_core::technique::signals;
 use gan_core::weights::{self, Metadata};
 use image::RgbImage;
 use metrics::paired::{Colour, Pair, Picture, Rule, View};
@@ -160,6 +161,8 @@ impl Stage for Gan {
             let together = |output: Tensor<4>| Tensor::cat(vec![input.clone(), output], 1);
             let made = judge.forward(together(fake.clone().detach()), Statistics::Update);
             let real = judge.forward(together(target.clone()), Statistics::Update);
+            let middle = Some(mode.middle());
+            signals(&mut scalars, at, [&real, &made], middle, [&target, &fake]);
             let (made, real) = (mode.fake(made), mode.real(real));
             scalars.add("D_fake", made.clone());
             scalars.add("D_real", real.clone());

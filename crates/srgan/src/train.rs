@@ -23,6 +23,7 @@ use gan_core::optimizer::Schedule;
 use gan_core::picture;
 use gan_core::run::Run;
 use gan_core::stage::{At, Best, Panel, Plan, Scalars, Source, Stage, fit};
+use gan_core::technique::signals;
 use gan_core::weights::{self, Metadata};
 use image::RgbImage;
 use std::path::{Path, PathBuf};
@@ -322,6 +323,7 @@ impl Stage for Gan {
             let judge = self.discriminator.network();
             let real = judge.forward(signed(high.clone()), Statistics::Update);
             let made = judge.forward(signed(fake.clone().detach()), Statistics::Update);
+            signals(&mut scalars, at, [&real, &made], Some(0.0), [&high, &fake]);
             let real = binary_cross_entropy(real, 1.0);
             let made = binary_cross_entropy(made, 0.0);
             scalars.add("D_real", real.clone());

@@ -1,6 +1,7 @@
 //! What `stackgan train` and its sister can be told, and the reason for each default.
 
 use anyhow::Result;
+use gan_core::augment::Augment;
 use gan_core::config::{Configuration, Training, illegal};
 use gan_core::optimizer::{Rule, Schedule};
 use gan_core::random::Prior;
@@ -36,6 +37,9 @@ gan_core::configuration! {
     /// Mirror half of the training pictures, and cut them out of slightly larger ones.
     #[arg(num_args = 0..=1, default_missing_value = "true", require_equals = true)]
     augment: bool = true;
+    /// Differentiable augmentation in front of the discriminators, of reals, fakes and wrong pairs alike. The colour part
+    /// changes what captions tell.
+    diffaugment: Augment = Augment::None;
     /// Side of the first stage's pictures in pixels, 32 or 64; the second's are four times as long.
     image_size: usize = 64;
     /// Width of the noise z.
@@ -52,6 +56,10 @@ gan_core::configuration! {
     residual_blocks: usize = 4;
     /// Adam's learning rate of both stages, at first.
     lr: f64 = 2e-4;
+    /// Learning rate of the generators, at first; 0 takes --lr.
+    lr_g: f64 = 0.0;
+    /// Learning rate of the discriminators, at first; 0 takes --lr.
+    lr_d: f64 = 0.0;
     /// Adam's first decay.
     beta1: f64 = 0.5;
     /// Adam's second decay.
@@ -161,6 +169,11 @@ impl Configuration for Config {
             let rule = "it must be at least 1 where --steps-two is 0; --stages leaves stages out";
             return Err(illegal("epochs_two", self.epochs_two, rule));
         }
+        for (key, value) in [("lr_g", self.lr_g), ("lr_d", self.lr_d)] {
+            if !(value >= 0.0 && value.is_finite()) {
+                return Err(illegal(key, value, "it must be at least 0 and finite"));
+            }
+        }
         for (key, value) in [("lr", self.lr), ("judge_lr", self.judge_lr)] {
             if !(value > 0.0 && value.is_finite()) {
                 return Err(illegal(key, value, "it must be above 0 and finite"));
@@ -242,6 +255,12 @@ impl Config {
         }
     }
 
+    /// The first learning rates of generator and discriminator.
+    pub fn learning_rates(&self) -> (f64, f64) {
+        let or_shared = |own: f64| if own > 0.0 { own } else { self.lr };
+        (or_shared(self.lr_g), or_shared(self.lr_d))
+    }
+
     /// The rule of the optimizers of both stages.
     pub fn rule(&self) -> Rule {
         Rule::Adam {
@@ -305,7 +324,7 @@ mod tests {
     #[test]
     fn every_rule_names_its_key() {
         type Change = fn(&mut Config);
-        let changes: [(&str, Change); 12] = [
+        let changes: [(&str, Change); 13] = [
             ("stages", |config| config.stages = "one,three".into()),
             ("image_size", |config| config.image_size = 48),
             ("latent_dim", |config| config.latent_dim = 0),
@@ -313,6 +332,7 @@ mod tests {
             ("text_steps", |config| config.text_steps = 0),
             ("epochs_two", |config| config.epochs_two = 0),
             ("lr", |config| config.lr = f64::NAN),
+            ("lr_d", |config| config.lr_d = -1.0),
             ("beta2", |config| config.beta2 = 1.0),
             ("label_smoothing", |config| config.label_smoothing = 0.0),
             ("kl_weight", |config| config.kl_weight = -1.0),

@@ -17,6 +17,7 @@ use gan_core::loss::{GeneratorLoss, binary_cross_entropy};
 use gan_core::picture;
 use gan_core::random::Stream;
 use gan_core::stage::{At, Panel, Scalars, Stage};
+use gan_core::technique::signals;
 use gan_core::weights::{self, Network, WeightFile, values};
 use image::RgbImage;
 use std::path::Path;
@@ -221,10 +222,11 @@ impl<M: Maker> Gan<M> {
         let network = Discriminator::new(&shape, &autodiff);
         let network = initialise(network, Initial::Dcgan, seed, &named("discriminator"));
         let (rule, schedule) = (config.rule(), config.schedule(M::IS_SECOND));
+        let (rate_g, rate_d) = config.learning_rates();
         Self {
             average: Ema::new(&generator, config.ema_decay),
-            generator: Learner::new(generator, rule, config.lr, schedule),
-            discriminator: Learner::new(network, rule, config.lr, schedule),
+            generator: Learner::new(generator, rule, rate_g, schedule),
+            discriminator: Learner::new(network, rule, rate_d, schedule),
             text: None,
             examples: Arc::default(),
             config: config.clone(),
@@ -300,21 +302,30 @@ impl<M: Maker> Gan<M> {
         }
     }
 
-    /// The discriminator's loss (section 3.3, equation 3, with wrong pairs as fakes: Reed et al. 2016, algorithm 1).
+    /// The discriminator's loss for reals and fakes (section 3.3, equation 3, with wrong pairs as fakes: Reed et al. 2016, algorithm 1).
     fn judged(
         &self,
-        real: Tensor<4>,
-        fake: Tensor<4>,
+        pictures: [Tensor<4>; 2],
         wrong: Option<Tensor<4>>,
         told: &Tensor<2>,
+        at: &At,
         scalars: &mut Scalars,
     ) -> Tensor<1> {
         let judge = self.discriminator.network();
         let update = Statistics::Update;
-        let (seen, made) = (judge.look(real, update), judge.look(fake, update));
+        let [seen, made] = pictures.clone().map(|shown| judge.look(shown, update));
         let smoothing = self.config.label_smoothing;
-        let real = binary_cross_entropy(judge.judge(seen.clone(), told.clone(), update), smoothing);
-        let fake = binary_cross_entropy(judge.judge(made.clone(), told.clone(), update), 0.0);
+        let real = judge.judge(seen.clone(), told.clone(), update);
+        let fake = judge.judge(made.clone(), told.clone(), update);
+        signals(
+            scalars,
+            at,
+            [&real, &fake],
+            Some(0.0),
+            [&pictures[0], &pictures[1]],
+        );
+        let real = binary_cross_entropy(real, smoothing);
+        let fake = binary_cross_entropy(fake, 0.0);
         let wrong = match wrong {
             Some(wrong) => judge.judge(judge.look(wrong, update), told.clone(), update),
             // The next picture's caption.
@@ -358,6 +369,8 @@ impl<M: Maker> Stage for Gan<M> {
         let count = batch.text.len() / shape.text / parts;
         let numbers = batch.pixels.len() / parts;
         let mut stream = at.rng("latent");
+        let augment = self.config.diffaugment;
+        let mut changes = at.rng("augment");
         let mut waiting = Vec::new();
         let mut gathered = Gathered::default();
         for part in 0..parts {
@@ -381,7 +394,10 @@ impl<M: Maker> Stage for Gan<M> {
             };
             let (fake, condition) = network.make(text.clone(), noise.clone(), Statistics::Update);
             let told = self.told(&text, &condition);
-            let loss = self.judged(real, fake.clone().detach(), wrong, &told, &mut scalars);
+            let shown = fake.clone().detach();
+            let shown = [real, shown].map(|shown| augment.apply(shown, &mut changes));
+            let wrong = wrong.map(|wrong| augment.apply(wrong, &mut changes));
+            let loss = self.judged(shown, wrong, &told, at, &mut scalars);
             scalars.add("loss_d", loss.clone());
             gathered = self.discriminator.gather(share(loss), gathered);
             waiting.push((text, noise, is_live.then_some((fake, condition))));
@@ -396,7 +412,8 @@ impl<M: Maker> Stage for Gan<M> {
             let network = self.generator.network();
             let make = || network.make(text.clone(), noise, Statistics::Batch);
             let (fake, condition) = made.unwrap_or_else(make);
-            let seen = judge.look(fake, Statistics::Update);
+            let shown = augment.apply(fake, &mut changes);
+            let seen = judge.look(shown, Statistics::Update);
             let told = self.told(&text, &condition);
             let logits = judge.judge(seen.clone(), told, Statistics::Update);
             let mut convinced = GeneratorLoss::NonSaturating.of(logits);

@@ -31,14 +31,15 @@ impl Pose {
     pub(super) fn draw(stream: &mut Stream) -> Self {
         let of = stream.uniform(9, -1.0, 1.0);
         let tones = stream.uniform(6, 0.0, 1.0);
-        let angle = 0.9 * of[6];
+        // As in a field guide, birds differ little in how they stand.
+        let angle = 0.3 * of[6];
         Self {
             facing: if of[0] < 0.0 { -1.0 } else { 1.0 },
-            lean: of[1],
-            shift: [of[2], of[3]],
-            growth: of[4],
+            lean: 0.3 * of[1],
+            shift: [0.4 * of[2], 0.4 * of[3]],
+            growth: 0.5 * of[4],
             plumpness: of[5],
-            stride: 0.5 + 0.5 * of[7],
+            stride: 0.5 + 0.2 * of[7],
             light: [angle.sin(), -angle.cos()],
             tones: [tones[0], tones[1], tones[2], tones[3], tones[4], tones[5]],
         }
@@ -431,8 +432,8 @@ impl Figure {
         });
         let share = match self.attributes.size {
             Size::Small => 0.44,
-            Size::Medium => 0.63,
-            Size::Large => 0.87,
+            Size::Medium => 0.58,
+            Size::Large => 0.75,
         };
         let [left, top, right, bottom] = self.extent();
         let whole = (right - left).max(bottom - top);
@@ -521,9 +522,9 @@ fn bill(kind: Bill, build: &Build) -> (Vane, Vec<Point>) {
             &[[0.56, 0.07], [0.3, 0.24], [-0.1, 0.28]],
         ),
         Bill::Long => (
-            &[[-0.1, -0.24], [0.5, -0.14], [1.4, 0.0], [2.3, 0.16]],
-            &[[-0.1, 0.04], [0.5, 0.04], [1.4, 0.1], [2.3, 0.16]],
-            &[[2.16, 0.17], [1.3, 0.2], [0.5, 0.2], [-0.1, 0.24]],
+            &[[-0.1, -0.24], [0.5, -0.14], [1.1, 0.0], [1.8, 0.16]],
+            &[[-0.1, 0.04], [0.5, 0.04], [1.1, 0.1], [1.8, 0.16]],
+            &[[1.69, 0.17], [1.05, 0.2], [0.5, 0.2], [-0.1, 0.24]],
         ),
         Bill::Hooked => (
             &[
@@ -545,10 +546,12 @@ fn bill(kind: Bill, build: &Build) -> (Vane, Vec<Point>) {
     };
     let ([x, y], angle) = build.bill;
     let (sine, cosine) = angle.sin_cos();
+    // Larger than in nature: the form has to be told in a picture of 64 pixels.
+    let size = 1.3 * build.feature;
     let place = |line: &[Point]| -> Vec<Point> {
         line.iter()
             .map(|&[along, down]| {
-                let (along, down) = (along * build.feature, down * build.feature);
+                let (along, down) = (along * size, down * size);
                 [
                     x + along * cosine - down * sine,
                     y + along * sine + down * cosine,
@@ -575,8 +578,8 @@ fn crest(build: &Build) -> Vec<Vane> {
     .map(|(angle, length): (f32, f32)| {
         let at =
             |angle: f32, distance: f32| [x - distance * angle.sin(), y - distance * angle.cos()];
-        let length = radius + length * build.feature;
-        let half = 0.16 * build.feature / radius;
+        let length = radius + 1.25 * length * build.feature;
+        let half = 0.22 * build.feature / radius;
         let (root, tip) = (at(angle, 0.8 * radius), at(angle + 0.3, length));
         let middle = 0.45 * radius + 0.55 * length;
         Vane::new(

@@ -14,9 +14,10 @@ mod tests {
     ];
 
     /// Every other crate.
-    const OTHERS: [&str; 8] = [
+    const OTHERS: [&str; 9] = [
         "bench",
         "convolution",
+        "crypto",
         "eval",
         "gan-core",
         "metrics",
@@ -30,10 +31,8 @@ mod tests {
         match name {
             "convolution" => Some(&[]),
             "gan-core" => Some(&["convolution"]),
-            "metrics" | "shapes" | "translation" | "vanilla" | "dcgan" | "stackgan" => {
-                Some(&["gan-core"])
-            }
-            "srgan" => Some(&["gan-core", "metrics"]),
+            "metrics" | "shapes" | "translation" | "stackgan" | "crypto" => Some(&["gan-core"]),
+            "vanilla" | "dcgan" | "srgan" => Some(&["gan-core", "metrics"]),
             "eval" => Some(&["gan-core", "metrics", "shapes"]),
             "gan3d" => Some(&["gan-core", "shapes"]),
             // Its generator is DCGAN's.
@@ -186,6 +185,7 @@ mod tests {
         check_configs::<gan3d::Config>();
         check_configs::<cgan::Config>();
         check_configs::<stackgan::Config>();
+        check_configs::<crypto::Config>();
     }
 
     #[test]

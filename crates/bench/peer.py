@@ -378,7 +378,7 @@ class Step:
         move_judge.step()
         judge.requires_grad_(False)
         move_make.zero_grad()
-        loss_g = reference.generator_loss(self.config.get("generator_loss", "non-saturating"), judge(fake))
+        loss_g = reference.generator_loss(self.config.get("loss", "non-saturating"), judge(fake))
         loss_g.backward()
         move_make.step()
         judge.requires_grad_(True)

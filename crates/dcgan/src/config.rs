@@ -1,11 +1,11 @@
 //! What `dcgan train` can be told, and the reason for each default.
 
 use anyhow::Result;
-use gan_core::augment::Augment;
 use gan_core::config::{Configuration, Training, illegal};
-use gan_core::loss::GeneratorLoss;
+use gan_core::layers::Norm;
 use gan_core::optimizer::{Rule, Schedule};
 use gan_core::random::Prior;
+use gan_core::technique::{TechniqueFlags, Techniques};
 
 /// How the generator doubles its resolution.
 #[derive(
@@ -23,7 +23,8 @@ pub enum Upsample {
 gan_core::configuration! {
     /// The networks and the training of a DCGAN. The defaults are the paper's values, with the
     /// network of pytorch/examples (64 x 64, width 64).
-    Config, Flags, training = Training { epochs: 25, batch_size: 128, ..Training::default() };
+    Config, Flags, training = Training { epochs: 25, batch_size: 128, ..Training::default() },
+        techniques: Techniques, TechniqueFlags;
     /// Side of the pictures in pixels: 32, 64 or 128.
     image_size: usize = 64;
     /// Colour channels: 3, or 1 for grey.
@@ -36,6 +37,10 @@ gan_core::configuration! {
     width_d: usize = 64;
     /// How the generator doubles its resolution.
     upsample: Upsample = Upsample::Transpose;
+    /// What normalises the generator's layers but the last.
+    norm_g: Norm = Norm::Batch;
+    /// What normalises the discriminator's layers but the first and the last: each side by its own batch.
+    norm_d: Norm = Norm::Batch;
     /// Adam's learning rate; 1e-3 was too high (section 4).
     lr: f64 = 2e-4;
     /// Learning rate of the generator; 0 takes --lr.
@@ -48,15 +53,8 @@ gan_core::configuration! {
     beta2: f64 = 0.999;
     /// Share of the run after which the learning rates fall linearly to 0; 1 never does.
     decay_start: f64 = 1.0;
-    /// What the generator minimises.
-    generator_loss: GeneratorLoss = GeneratorLoss::NonSaturating;
     /// Discriminator steps a generator step.
     n_critic: u64 = 1;
-    /// Target of the discriminator for reals; below 1 it is one-sided label smoothing.
-    label_smoothing: f64 = 1.0;
-    /// Differentiable augmentation in front of the discriminator; with a few thousand pictures it
-    /// decides whether the discriminator learns them by heart.
-    augment: Augment = Augment::None;
     /// Mirror half of the training pictures.
     #[arg(num_args = 0..=1, default_missing_value = "true", require_equals = true)]
     flip: bool = false;
@@ -117,12 +115,10 @@ impl Configuration for Config {
                 "it must be in [0, 1]",
             ));
         }
-        if !(self.label_smoothing > 0.0 && self.label_smoothing <= 1.0) {
-            return Err(illegal(
-                "label_smoothing",
-                self.label_smoothing,
-                "it must be in (0, 1]",
-            ));
+        self.techniques.validate()?;
+        if self.norm_d == Norm::Virtual {
+            let rule = "virtual batch normalisation is for the generator (Salimans et al. 2016, section 3.5)";
+            return Err(illegal("norm_d", "virtual", rule));
         }
         if self.n_critic == 0 {
             return Err(illegal("n_critic", 0, "it must be at least 1"));

@@ -19,10 +19,10 @@ use std::path::{Path, PathBuf};
 /// A trained generator.
 #[derive(Debug)]
 pub struct Sampler {
-    generator: Generator,
+    pub(crate) generator: Generator,
     config: Config,
-    device: Device,
-    path: PathBuf,
+    pub(crate) device: Device,
+    pub(crate) path: PathBuf,
 }
 
 impl Sampler {
@@ -38,7 +38,7 @@ impl Sampler {
         Self::new(found, device::parse("cpu")?)
     }
 
-    fn find(arguments: &CheckpointArguments) -> Result<Self> {
+    pub(crate) fn find(arguments: &CheckpointArguments) -> Result<Self> {
         let device = device::parse(&arguments.device)?;
         Self::new(arguments.find("dcgan", &[STAGE], "generator")?, device)
     }

@@ -2,29 +2,35 @@
 //! <https://arxiv.org/abs/1511.06434>, figure 1; layers as in pytorch/examples `dcgan`).
 
 use crate::config::{Config, Upsample};
-use burn::module::Module;
+use burn::module::{Module, RunningState};
 use burn::tensor::ops::{InterpolateMode, InterpolateOptions};
-use burn::tensor::{Device, Tensor, module::interpolate};
+use burn::tensor::{Device, Tensor, TensorData, module::interpolate};
 use gan_core::layers::{
-    Activation, BatchNorm, Conv2d, Conv2dConfig, ConvTranspose2d, ConvTranspose2dConfig, Layer,
-    Statistics,
+    Activation, Conv2d, Conv2dConfig, ConvTranspose2d, ConvTranspose2dConfig, Layer, Norm,
+    NormLayer, Statistics,
 };
+use gan_core::random::Stream;
 use gan_core::weights::Network;
+
+/// Pictures of the batch that virtual batch normalisation looks at.
+const REFERENCES: usize = 64;
 
 /// z -> 4 x 4 -> doublings -> picture; batch normalisation and ReLU after all but the last layer.
 #[derive(Module, Debug)]
 pub struct Generator {
     project: ConvTranspose2d,
-    project_norm: BatchNorm,
+    project_norm: NormLayer,
     blocks: Vec<Block>,
     output: Enlarge,
+    // The noise of virtual batch normalisation, `[REFERENCES, latent_dim]`.
+    running_references: Option<RunningState<Tensor<2>>>,
 }
 
 /// One doubling with its normalisation.
 #[derive(Module, Debug)]
 struct Block {
     enlarge: Enlarge,
-    norm: BatchNorm,
+    norm: NormLayer,
 }
 
 /// Doubles height and width.
@@ -70,33 +76,41 @@ impl Enlarge {
     fn forward(
         &self,
         input: Tensor<4>,
-        norm: Option<&BatchNorm>,
-        statistics: Statistics,
+        norm: Option<&NormLayer>,
+        pass: Pass,
         activation: Activation,
     ) -> Tensor<4> {
         match (&self.transpose, &self.resize) {
-            (Some(layer), _) => followed(layer, input, norm, statistics, activation),
+            (Some(layer), _) => followed(layer, input, norm, pass, activation),
             (None, Some(layer)) => {
                 let [_, _, height, width] = input.dims();
                 let options = InterpolateOptions::new(InterpolateMode::Nearest);
                 let size = [2 * height, 2 * width];
                 let larger = interpolate(input, options.with_output_size(size));
-                followed(layer, larger, norm, statistics, activation)
+                followed(layer, larger, norm, pass, activation)
             }
             (None, None) => input,
         }
     }
 }
 
+/// What normalisation looks at.
+#[derive(Clone, Copy)]
+struct Pass {
+    statistics: Statistics,
+    /// How many of the first pictures are references.
+    references: usize,
+}
+
 fn followed(
     layer: &impl Layer<4>,
     input: Tensor<4>,
-    norm: Option<&BatchNorm>,
-    statistics: Statistics,
+    norm: Option<&NormLayer>,
+    pass: Pass,
     activation: Activation,
 ) -> Tensor<4> {
     match norm {
-        Some(norm) => norm.after(layer, input, statistics, activation),
+        Some(norm) => norm.behind(layer, input, pass.statistics, pass.references, activation),
         None => layer.activated(input, activation),
     }
 }
@@ -107,14 +121,14 @@ impl Generator {
         let doublings = config.doublings();
         let mut channels = config.width_g << (doublings - 1);
         let project = transposed(config.latent_dim, channels, 1, 0, device);
-        let project_norm = BatchNorm::new(channels, device);
+        let project_norm = config.norm_g.layer(channels, device);
         let blocks = (1..doublings)
             .map(|_| {
                 let from = channels;
                 channels /= 2;
                 Block {
                     enlarge: Enlarge::new(config.upsample, from, channels, device),
-                    norm: BatchNorm::new(channels, device),
+                    norm: config.norm_g.layer(channels, device),
                 }
             })
             .collect();
@@ -123,6 +137,13 @@ impl Generator {
             project_norm,
             blocks,
             output: Enlarge::new(config.upsample, channels, config.channels, device),
+            running_references: (config.norm_g == Norm::Virtual).then(|| {
+                let mut stream = Stream::new(config.training.seed, "references", 0);
+                let count = REFERENCES * config.latent_dim;
+                let noise = config.prior().draw(&mut stream, count);
+                let noise = TensorData::new(noise, [REFERENCES, config.latent_dim]);
+                RunningState::new(Tensor::from_data(noise, device))
+            }),
         }
     }
 
@@ -133,18 +154,27 @@ impl Generator {
     /// - result: `[batch, channels, image_size, image_size]`, in [-1, 1]
     pub fn forward(&self, latent: Tensor<2>, statistics: Statistics) -> Tensor<4> {
         let [batch, width] = latent.dims();
-        let seed = latent.reshape([batch, width, 1, 1]);
+        let (mut latent, mut references) = (latent, 0);
+        if let Some(noise) = &self.running_references {
+            latent = Tensor::cat(vec![noise.value(), latent], 0);
+            references = REFERENCES;
+        }
+        let pass = Pass {
+            statistics,
+            references,
+        };
+        let seed = latent.reshape([references + batch, width, 1, 1]);
         let relu = Activation::RELU;
         // [batch, width_g * 2^(doublings-1), 4, 4]
-        let mut features = self
-            .project_norm
-            .after(&self.project, seed, statistics, relu);
+        let mut features = followed(&self.project, seed, Some(&self.project_norm), pass, relu);
         for Block { enlarge, norm } in &self.blocks {
             // half the channels, twice the side
-            features = enlarge.forward(features, Some(norm), statistics, relu);
+            features = enlarge.forward(features, Some(norm), pass, relu);
         }
-        self.output
-            .forward(features, None, statistics, Activation::Tanh)
+        if references > 0 {
+            features = features.narrow(0, references, batch);
+        }
+        self.output.forward(features, None, pass, Activation::Tanh)
     }
 }
 
@@ -158,7 +188,9 @@ impl Network for Generator {
         let (place, leaf) = path.rsplit_once('.').unwrap_or(("", path));
         let index = if place == "project" {
             0
-        } else if place == "project_norm" {
+        } else if path == "running_references" {
+            return path.to_owned();
+        } else if place.starts_with("project_norm") {
             1
         } else if place.starts_with("output") {
             first(self.blocks.len())

@@ -12,6 +12,7 @@
 //! # Ok::<(), anyhow::Error>(())
 //! ```
 
+pub mod complete;
 pub mod config;
 pub mod data;
 pub mod discriminator;
@@ -19,6 +20,7 @@ pub mod faces;
 pub mod features;
 pub mod generate;
 pub mod generator;
+pub mod sweep;
 pub mod train;
 
 pub use config::Config;

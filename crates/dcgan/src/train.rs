@@ -9,12 +9,13 @@ use anyhow::{Context, Result};
 use burn::tensor::{Device, Tensor, TensorData, activation::sigmoid};
 use gan_core::checkpoint::Checkpoint;
 use gan_core::command::{Launch, TrainCommand};
+use gan_core::history::HistoricalAverage;
 use gan_core::init::{Initial, initialise};
 use gan_core::layers::Statistics;
 use gan_core::learner::{Ema, Gathered, Learner, begin_from};
-use gan_core::loss::discriminator_loss;
 use gan_core::random::Stream;
 use gan_core::stage::{At, Panel, Scalars, Stage, fit};
+use gan_core::technique::signals;
 use gan_core::weights::{self, Metadata};
 use gan_core::{device, images, picture};
 use image::RgbImage;
@@ -29,6 +30,10 @@ pub struct Gan {
     generator: Learner<Generator>,
     discriminator: Learner<Discriminator>,
     average: Ema<Generator>,
+    histories: Option<(
+        HistoricalAverage<Generator>,
+        HistoricalAverage<Discriminator>,
+    )>,
     device: Device,
 }
 
@@ -42,10 +47,19 @@ impl Gan {
         let discriminator = Discriminator::new(config, &autodiff);
         let discriminator = initialise(discriminator, Initial::Dcgan, seed, "discriminator");
         let (rate_g, rate_d) = config.learning_rates();
+        let (rule, schedule) = (config.rule(), config.schedule());
+        let most = config.techniques.clip_gradients;
+        let has_histories = config.techniques.historical_averaging > 0.0;
         Self {
             average: Ema::new(&generator, config.ema_decay),
-            generator: Learner::new(generator, config.rule(), rate_g, config.schedule()),
-            discriminator: Learner::new(discriminator, config.rule(), rate_d, config.schedule()),
+            histories: has_histories.then(|| {
+                (
+                    HistoricalAverage::new(&generator),
+                    HistoricalAverage::new(&discriminator),
+                )
+            }),
+            generator: Learner::new(generator, rule, rate_g, schedule).clipped(most),
+            discriminator: Learner::new(discriminator, rule, rate_d, schedule).clipped(most),
             config: config.clone(),
             device: device.clone(),
         }
@@ -59,6 +73,12 @@ impl Gan {
         let (generator, discriminator) = (&mut self.generator, &mut self.discriminator);
         begin_from(place, out, ["dcgan", STAGE], generator, discriminator)?;
         self.average.reset(self.generator.network());
+        if self.histories.is_some() {
+            self.histories = Some((
+                HistoricalAverage::new(self.generator.network()),
+                HistoricalAverage::new(self.discriminator.network()),
+            ));
+        }
         Ok(())
     }
 
@@ -93,7 +113,9 @@ impl Stage for Gan {
     fn step(&mut self, batch: Batch, at: &At) -> Result<Scalars> {
         at.note("real", || batch.clone());
         let mut scalars = Scalars::default();
-        let augment = self.config.augment;
+        let techniques = &self.config.techniques;
+        let (channels, side) = (self.config.channels, self.config.image_size);
+        let size = [channels, side, side];
         let generator_moves = at.step % self.config.n_critic == self.config.n_critic - 1;
         let parts = self.config.training.accumulate;
         let share = |loss: Tensor<1>| {
@@ -104,9 +126,10 @@ impl Stage for Gan {
             }
         };
         let mut for_latent = at.rng("latent");
-        let (mut for_real, mut for_fake) = (at.rng("augment/real"), at.rng("augment/fake"));
+        let (mut view_real, mut view_fake) =
+            (techniques.view(at, "real"), techniques.view(at, "fake"));
         // What the generator's step needs of each part: the fakes with their graph, where all fit into
-        // memory, or what they are made of.
+        // memory, or what they are made of; and the reals as they were shown, where its loss looks at them.
         let mut waiting = Vec::new();
         let mut gathered = Gathered::default();
         for part in batch.chunks(batch.len() / parts) {
@@ -122,40 +145,73 @@ impl Stage for Gan {
                     .still()
                     .forward(latent.clone(), Statistics::Update)
             };
-            let shown_real = augment.apply(real, &mut for_real);
-            let shown_fake = augment.apply(fake.clone().detach(), &mut for_fake);
-            waiting.push((latent, is_live.then_some(fake)));
+            let shown_real = view_real.of(real.clone(), size);
+            let shown_fake = view_fake.of(fake.clone().detach(), size);
             let discriminator = self.discriminator.network();
             // Reals and fakes each in a batch of their own, as batch normalisation needs here.
-            let logits_real = discriminator.forward(shown_real, Statistics::Update);
-            let logits_fake = discriminator.forward(shown_fake, Statistics::Update);
-            scalars.add("d_real", sigmoid(logits_real.clone()).mean());
-            scalars.add("d_fake", sigmoid(logits_fake.clone()).mean());
-            let loss = discriminator_loss(logits_real, logits_fake, self.config.label_smoothing);
+            let seen_real = discriminator.see(shown_real.clone(), Statistics::Update);
+            let seen_fake = discriminator.see(shown_fake.clone(), Statistics::Update);
+            let logits = [&seen_real.logits, &seen_fake.logits];
+            scalars.add("d_real", sigmoid(logits[0].clone()).mean());
+            scalars.add("d_fake", sigmoid(logits[1].clone()).mean());
+            signals(
+                &mut scalars,
+                at,
+                logits,
+                techniques.middle(),
+                [&real, &fake],
+            );
+            let mut loss = techniques.discriminator_loss(&seen_real, &seen_fake);
             scalars.add("loss_d", loss.clone());
+            let look = |samples: Tensor<4>| discriminator.forward(samples, Statistics::Batch);
+            if let Some(penalty) = techniques.penalty(&look, &shown_real, &shown_fake, at) {
+                scalars.add("penalty_d", penalty.clone());
+                loss = loss + penalty;
+            }
+            if let Some((_, history)) = &self.histories {
+                let distance = history.distance(discriminator);
+                loss = loss + distance * techniques.historical_averaging;
+            }
             gathered = self.discriminator.gather(share(loss), gathered);
+            let compared = techniques.needs_reals().then_some(shown_real);
+            waiting.push((latent, is_live.then_some(fake), compared));
         }
         let moved = self.discriminator.apply(gathered, at);
         moved.tell(&mut scalars, ["lr_d", "grad_norm_d"]);
+        if techniques.clip_weights > 0.0 {
+            self.discriminator.clip_weights(techniques.clip_weights);
+        }
+        if let Some((_, history)) = &mut self.histories {
+            history.follow(self.discriminator.network());
+        }
 
         if generator_moves {
-            let mut stream = at.rng("augment/generator");
+            let mut view = techniques.view(at, "generator");
             let judge = self.discriminator.still();
             let mut gathered = Gathered::default();
-            for (latent, fake) in waiting {
+            for (latent, fake, real) in waiting {
+                let generator = self.generator.network();
                 // The running statistics have seen these fakes.
-                let make = || self.generator.network().forward(latent, Statistics::Batch);
-                let shown = augment.apply(fake.unwrap_or_else(make), &mut stream);
-                let logits = judge.forward(shown, Statistics::Update);
-                scalars.add("d_fake_after", sigmoid(logits.clone()).mean());
-                let loss = self.config.generator_loss.of(logits);
+                let make = || generator.forward(latent, Statistics::Batch);
+                let shown = view.of(fake.unwrap_or_else(make), size);
+                let real = real.map(|real| judge.see(real, Statistics::Update));
+                let fake = judge.see(shown, Statistics::Update);
+                scalars.add("d_fake_after", sigmoid(fake.logits.clone()).mean());
+                let mut loss = techniques.generator_loss(real, fake);
                 scalars.add("loss_g", loss.clone());
+                if let Some((history, _)) = &self.histories {
+                    let distance = history.distance(generator);
+                    loss = loss + distance * techniques.historical_averaging;
+                }
                 gathered = self.generator.gather(share(loss), gathered);
             }
             let moved = self.generator.apply(gathered, at);
             moved.tell(&mut scalars, ["lr_g", "grad_norm_g"]);
             let updates = self.generator.updates();
             self.average.follow(self.generator.network(), updates);
+            if let Some((history, _)) = &mut self.histories {
+                history.follow(self.generator.network());
+            }
         }
         Ok(scalars)
     }
@@ -207,6 +263,10 @@ impl Stage for Gan {
         visit("generator", &mut self.generator)?;
         visit("discriminator", &mut self.discriminator)?;
         let network = self.generator.network();
+        if let Some((generator, discriminator)) = &mut self.histories {
+            visit("generator_history", generator)?;
+            visit("discriminator_history", discriminator)?;
+        }
         self.average.visit("generator_ema", network, visit)
     }
 }
@@ -225,7 +285,7 @@ pub(crate) fn sample(
     to_pictures(&weights::values(samples), config)
 }
 
-fn to_pictures(values: &[f32], config: &Config) -> Vec<RgbImage> {
+pub(crate) fn to_pictures(values: &[f32], config: &Config) -> Vec<RgbImage> {
     let (channels, side) = (config.channels, config.image_size);
     values
         .chunks_exact(channels * side * side)

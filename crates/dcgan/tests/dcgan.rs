@@ -12,9 +12,11 @@ use dcgan::{Config, Sampler, faces};
 use gan_core::augment::Augment;
 use gan_core::config::{Configuration, Layer, Training, merge};
 use gan_core::contract::{self, fail, succeed};
-use gan_core::layers::Statistics;
+use gan_core::layers::{Norm, Statistics};
+use gan_core::loss::Loss;
 use gan_core::random::Stream;
 use gan_core::stage::{At, Source, Stage};
+use gan_core::technique::Techniques;
 use image::DynamicImage;
 use std::io::Write;
 use std::path::Path;
@@ -176,10 +178,86 @@ fn every_preset_keeps_the_stage_contract() {
 }
 
 #[test]
+fn every_technique_acts_and_resumes_bit_for_bit() {
+    type Change = fn(&mut Config);
+    let changes: [(&str, Change); 15] = [
+        ("lsgan", |config| config.techniques.loss = Loss::Lsgan),
+        ("hinge", |config| config.techniques.loss = Loss::Hinge),
+        ("wasserstein", |config| {
+            config.techniques.loss = Loss::Wasserstein;
+            config.techniques.clip_weights = 0.01;
+        }),
+        ("relativistic", |config| {
+            config.techniques.loss = Loss::Relativistic;
+        }),
+        ("relativistic average", |config| {
+            config.techniques.loss = Loss::RelativisticAverage;
+        }),
+        ("feature matching", |config| {
+            config.techniques.feature_matching = true;
+        }),
+        ("two-sided", |config| {
+            (
+                config.techniques.label_smoothing,
+                config.techniques.fake_label,
+            ) = (0.9, 0.1);
+        }),
+        ("penalty", |config| config.techniques.gradient_penalty = 1.0),
+        ("clipping", |config| config.techniques.clip_gradients = 0.1),
+        ("historical averaging", |config| {
+            config.techniques.historical_averaging = 0.1;
+        }),
+        ("spectral norm", |config| {
+            config.techniques.spectral_norm = true
+        }),
+        ("minibatch discrimination", |config| {
+            config.techniques.minibatch_kernels = 4;
+        }),
+        ("noise and cutout", |config| {
+            config.techniques.instance_noise = 0.1;
+            config.techniques.augment = Augment::TranslationCutout;
+        }),
+        ("virtual batch norm", |config| config.norm_g = Norm::Virtual),
+        ("instance norm", |config| {
+            (config.norm_g, config.norm_d) = (Norm::Instance, Norm::Instance);
+        }),
+    ];
+    let trained = |config: &Config| {
+        let data = Data::open(config).unwrap();
+        let mut gan = Gan::new(config, &Device::flex());
+        for step in 0..2 {
+            gan.step(data.batch(0, step).unwrap(), &At::new(0, step as u64, 4))
+                .unwrap();
+        }
+        contract::snapshot(&mut gan)
+    };
+    let plain = trained(&small("quick"));
+    for (name, change) in changes {
+        let mut config = small("quick");
+        config.techniques.augment = Augment::None;
+        change(&mut config);
+        config.validate().unwrap();
+        let found = trained(&config);
+        for part in ["generator", "discriminator"] {
+            assert_ne!(
+                found[part], plain[part],
+                "{name} does nothing to the {part}"
+            );
+        }
+        let data = Data::open(&config).unwrap();
+        let make = || Gan::new(&config, &Device::flex());
+        contract::holds(make, |step| data.batch(0, step as usize).unwrap(), 3);
+    }
+}
+
+#[test]
 fn each_player_moves_only_in_its_own_step() {
     let config = Config {
         n_critic: 2,
-        augment: Augment::ColorTranslation,
+        techniques: Techniques {
+            augment: Augment::ColorTranslation,
+            ..Techniques::default()
+        },
         ..small("quick")
     };
     let data = Data::open(&config).unwrap();

@@ -12,7 +12,7 @@ use dcgan::generator::Generator;
 use dcgan::train::Gan;
 use gan_core::init::{Initial, initialise};
 use gan_core::layers::Statistics;
-use gan_core::loss::GeneratorLoss;
+use gan_core::loss::Loss;
 use gan_core::stage::{At, Scalars, Stage};
 use gan_core::weights::{self, HostTensor, Metadata, Network, Tensors, WeightFile};
 
@@ -188,13 +188,11 @@ fn assert_losses(scalars: Scalars, reference: &Tensors, step: usize) {
     }
 }
 
-fn training(file: &str, channels: usize, upsample: Upsample, loss: GeneratorLoss) {
+fn training(file: &str, channels: usize, upsample: Upsample, loss: Loss) {
     let reference = fixture(file).tensors;
-    let mut config = Config {
-        label_smoothing: 0.9,
-        generator_loss: loss,
-        ..config(32, channels, 4, upsample)
-    };
+    let mut config = config(32, channels, 4, upsample);
+    config.techniques.label_smoothing = 0.9;
+    config.techniques.loss = loss;
     config.training.seed = 1;
     let mut gan = players(&config, &reference);
     assert_losses(step(&mut gan, &reference, 0), &reference, 0);
@@ -244,7 +242,7 @@ fn training(file: &str, channels: usize, upsample: Upsample, loss: GeneratorLoss
 
 #[test]
 fn steps_with_transposed_convolutions() {
-    let loss = GeneratorLoss::NonSaturating;
+    let loss = Loss::NonSaturating;
     training(
         "dcgan_step_transpose.safetensors",
         3,
@@ -255,7 +253,7 @@ fn steps_with_transposed_convolutions() {
 
 #[test]
 fn steps_with_resized_pictures() {
-    let loss = GeneratorLoss::Saturating;
+    let loss = Loss::Saturating;
     training("dcgan_step_resize.safetensors", 1, Upsample::Resize, loss);
 }
 

@@ -16,7 +16,7 @@ use std::path::Path;
 pub enum Disease {
     /// It tells nearly all reals from nearly all fakes: what the generator learns from it is little.
     DiscriminatorWins,
-    /// It takes nearly all fakes for real: there is nothing to learn from it.
+    /// It takes nearly all fakes for real, or all reals for fakes: there is nothing to learn from it.
     DiscriminatorBlind,
     /// The generator's gradient is a thousandth of what it was.
     VanishingGradients,
@@ -51,8 +51,9 @@ impl Disease {
         }
     }
 
-    /// Whether one log line shows it, and the numbers that say so. `usual` is what was usual for a name at first.
-    fn sign(self, row: &Row, usual: &BTreeMap<String, f64>) -> Option<String> {
+    /// Whether one log line shows it, and the numbers that say so. `usual` is what was usual for a name at first:
+    /// the median, and the largest.
+    fn sign(self, row: &Row, usual: &BTreeMap<String, [f64; 2]>) -> Option<String> {
         let value = |name: &str| row.values.get(name).copied();
         // Of a player, or of each of its networks: now, and usually.
         let lengths = |start: &'static str| {
@@ -61,7 +62,7 @@ impl Disease {
                 .iter()
                 .filter(move |(name, _)| name.starts_with(start));
             of_player.filter_map(|(name, now)| {
-                let usual = usual.get(name).copied().filter(|usual| *usual > 0.0)?;
+                let usual = usual.get(name).copied().filter(|usual| usual[0] > 0.0)?;
                 Some((*now, usual))
             })
         };
@@ -73,11 +74,11 @@ impl Disease {
             }
             Self::DiscriminatorBlind => {
                 let (real, fake) = (value("accuracy_real")?, value("accuracy_fake")?);
-                (real >= 0.9 && fake <= 0.1 || real <= 0.1 && fake >= 0.9)
+                (fake <= 0.05 || real <= 0.05)
                     .then(|| format!("accuracy {real:.2} on reals and {fake:.2} on fakes"))
             }
             Self::VanishingGradients => {
-                let (now, usual) = lengths("grad_norm_g").next()?;
+                let (now, [_, usual]) = lengths("grad_norm_g").next()?;
                 (now < 1e-3 * usual)
                     .then(|| format!("its length is {}, and was {}", number(now), number(usual)))
             }
@@ -87,7 +88,8 @@ impl Disease {
                     ("grad_norm_d", "discriminator"),
                 ];
                 players.into_iter().find_map(|(start, player)| {
-                    let (now, usual) = lengths(start).find(|(now, usual)| *now > 100.0 * usual)?;
+                    let mut found = lengths(start).map(|(now, [usual, _])| (now, usual));
+                    let (now, usual) = found.find(|(now, usual)| *now > 100.0 * usual)?;
                     let (now, usual) = (number(now), number(usual));
                     Some(format!(
                         "the {player}'s has a length of {now}, and had {usual}"
@@ -101,7 +103,7 @@ impl Disease {
             }
             Self::Saturation => {
                 let (real, fake) = (value("saturation_real")?, value("saturation_fake")?);
-                (fake > real + 0.5).then(|| {
+                (fake > 0.9 && fake - real > 0.5 * (1.0 - real)).then(|| {
                     format!(
                         "{:.0} % of their values are at the end of the range, {:.0} % of the data's",
                         100.0 * fake,
@@ -284,8 +286,8 @@ impl Doctor {
         !self.rows.iter().any(|row| row.values.keys().any(tells))
     }
 
-    /// The medians of the first lines.
-    fn usual(&self) -> BTreeMap<String, f64> {
+    /// The median and the largest value of each name in the first lines.
+    fn usual(&self) -> BTreeMap<String, [f64; 2]> {
         let mut first: BTreeMap<String, Vec<f64>> = BTreeMap::new();
         for row in &self.rows {
             for (name, value) in &row.values {
@@ -297,7 +299,7 @@ impl Doctor {
         }
         let median = |mut values: Vec<f64>| {
             values.sort_by(f64::total_cmp);
-            values[values.len() / 2]
+            [values[values.len() / 2], values[values.len() - 1]]
         };
         first
             .into_iter()
@@ -511,7 +513,7 @@ mod tests {
             (
                 Disease::VanishingGradients,
                 |row| row.extend([("grad_norm_g", 1e-4)]),
-                "the generator's gradient has vanished (its length is 1.0e-4, and was 3.68, for 1000 steps): try \
+                "the generator's gradient has vanished (its length is 1.0e-4, and was 4.67, for 1000 steps): try \
                  --loss non-saturating or --lr-d 1.0e-4",
             ),
             (

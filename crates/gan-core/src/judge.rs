@@ -84,12 +84,27 @@ impl Judge {
     /// - `pictures`: `[batch, channels, side, side]`, in [-1, 1]
     /// - result: `[batch, outputs]`
     pub fn forward(&self, pictures: Tensor<4>, statistics: Statistics) -> Tensor<2> {
+        self.told(self.features(pictures, statistics))
+    }
+
+    /// What the last layer looks at, for distances between sets of pictures.
+    ///
+    /// # Shapes
+    /// - `pictures`: as [`Judge::forward`]; result: `[batch, 128]`
+    pub fn features(&self, pictures: Tensor<4>, statistics: Statistics) -> Tensor<2> {
         let mut features = pictures;
         for (conv, norm) in self.convs.iter().zip(&self.norms) {
             features = norm.after(conv, features, statistics, LEAKY);
         }
-        let hidden = self.hidden.activated(features.flatten(1, 3), LEAKY);
-        self.output.forward(hidden)
+        self.hidden.activated(features.flatten(1, 3), LEAKY)
+    }
+
+    /// The outputs for [`Judge::features`].
+    ///
+    /// # Shapes
+    /// - `features`: `[batch, 128]`; result: `[batch, outputs]`
+    pub fn told(&self, features: Tensor<2>) -> Tensor<2> {
+        self.output.forward(features)
     }
 
     /// The outputs, brought to length 1: an embedding.

@@ -5,7 +5,7 @@
 //! under the folder of the sweep: it can be looked at, diagnosed and generated from like any other. A sweep that was
 //! stopped goes on where it was when the same command is given again.
 
-use crate::command::{RunArguments, TrainCommand, print};
+use crate::command::{RunArguments, TrainCommand, print, save_picture};
 use crate::config::{self, Configuration, Layer};
 use crate::console::{Console, Voice};
 use crate::doctor;
@@ -16,6 +16,7 @@ use crate::report::{data_url, escape, opening};
 use crate::stage::Best;
 use crate::weights::write_atomically;
 use anyhow::{Context, Result};
+use image::RgbImage;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -67,6 +68,12 @@ pub struct SweepCommand<F: clap::Args> {
     /// A seed a training: 0,1,4-6.
     #[arg(long, default_value = "0-2")]
     pub seeds: String,
+    /// Measure the FID of each run, too, with these weights: a file, or `published`.
+    #[arg(long, value_name = "WEIGHTS")]
+    pub fid: Option<String>,
+    /// Samples of each run that are measured at the end.
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(2..=100_000))]
+    pub samples: u32,
     /// List the techniques with their keys, and train nothing.
     #[arg(long)]
     pub list: bool,
@@ -87,6 +94,9 @@ struct Outcome {
     seconds: f64,
 }
 
+/// From the folder of a finished run and its configuration to measured values by name.
+pub type Finish<'a, C> = dyn Fn(&Path, &C) -> Result<BTreeMap<String, f64>> + 'a;
+
 /// What an architecture gives to a sweep.
 pub struct Sweep<'a, C, F: clap::Args> {
     /// Every technique, the plain configuration first.
@@ -95,8 +105,8 @@ pub struct Sweep<'a, C, F: clap::Args> {
     pub measures: &'a dyn Fn(&C) -> Vec<Measure>,
     /// Trains.
     pub train: &'a dyn Fn(&TrainCommand<F>) -> Result<()>,
-    /// Measures a finished run beyond what is in its log.
-    pub finish: &'a dyn Fn(&Path, &C) -> Result<BTreeMap<String, f64>>,
+    /// Measures a finished run beyond what is in its log. Further files go into the run's folder.
+    pub finish: &'a Finish<'a, C>,
 }
 
 /// The mean and the standard deviation (of a sample) of some values; no deviation of a single one.
@@ -305,6 +315,21 @@ impl<C: Configuration, F: clap::Args + Clone + Default + Serialize> Sweep<'_, C,
                 .unwrap_or(f64::NAN),
         })
     }
+}
+
+/// Writes pictures into a folder as 000000.png, 000001.png, ..., and gives their places in order.
+///
+/// # Errors
+/// [`Kind::Disk`].
+pub fn write_pictures(pictures: &[RgbImage], folder: &Path) -> Result<Vec<PathBuf>> {
+    std::fs::create_dir_all(folder)
+        .map_err(|error| at_path(Kind::Disk, "create", folder, &error))?;
+    let write = |(number, picture): (usize, &RgbImage)| {
+        let place = folder.join(format!("{number:06}.png"));
+        save_picture(&place, picture)?;
+        Ok(place)
+    };
+    pictures.iter().enumerate().map(write).collect()
 }
 
 /// The lines of a log, in order.

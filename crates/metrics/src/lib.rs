@@ -7,6 +7,7 @@ mod eigenvalues;
 pub mod extractor;
 mod failure;
 pub mod features;
+pub mod fid;
 pub mod files;
 pub mod frechet;
 pub mod inception;

@@ -3,9 +3,10 @@
 use anyhow::Result;
 use gan_core::config::{Configuration, Training, illegal};
 use gan_core::init::Initial;
-use gan_core::loss::GeneratorLoss;
+use gan_core::layers::Norm;
 use gan_core::optimizer::{Rule, Schedule};
 use gan_core::random::Prior;
+use gan_core::technique::{TechniqueFlags, Techniques};
 
 /// What is learned.
 #[derive(
@@ -80,7 +81,8 @@ pub enum Optimizing {
 gan_core::configuration! {
     /// The networks and the training of a vanilla GAN. The defaults are the seed project's networks
     /// with today's usual optimizer.
-    Config, Flags, training = Training { epochs: 100, ..Training::default() };
+    Config, Flags, training = Training { epochs: 100, ..Training::default() },
+        techniques: Techniques, TechniqueFlags;
     /// What is learned: digits, or a ring of Gaussians.
     dataset: Dataset = Dataset::Digits;
     /// Width of the latent vector z.
@@ -92,6 +94,8 @@ gan_core::configuration! {
     generator_hidden: Vec<usize> = vec![500, 500];
     /// What follows each of them: ReLU keeps gradients alive.
     generator_activation: Activation = Activation::Relu;
+    /// What normalises its hidden layers.
+    norm_g: Norm = Norm::None;
     /// What ends the generator: tanh for data in [-1, 1].
     output: Squash = Squash::Tanh;
     /// Widths of the discriminator's hidden layers (784-500-500-1).
@@ -99,18 +103,22 @@ gan_core::configuration! {
     discriminator_hidden: Vec<usize> = vec![500, 500];
     /// What follows each of them: leaky, so that no unit dies under the generator's gradients.
     discriminator_activation: Activation = Activation::LeakyRelu;
+    /// What normalises the discriminator's hidden layers but the first: each side by its own batch.
+    norm_d: Norm = Norm::None;
     /// Probability that an input of the discriminator is kept; 1 is no dropout.
     keep_input: f64 = 1.0;
     /// Probability that a hidden unit of the discriminator is kept; 1 is no dropout.
     keep_hidden: f64 = 1.0;
     /// How weights start.
     start: Start = Start::FanIn;
-    /// What the generator minimises; non-saturating learns while the discriminator wins.
-    generator_loss: GeneratorLoss = GeneratorLoss::NonSaturating;
+    /// Generators that share the noise between them, each a part of every batch: several for different modes.
+    generators: usize = 1;
+    /// Train each generator on a part of the data of its own, with a discriminator of its own; the ring's Gaussians are
+    /// dealt out in turn.
+    #[arg(num_args = 0..=1, default_missing_value = "true", require_equals = true)]
+    subsets: bool = false;
     /// Discriminator steps a generator step (k of Algorithm 1); the paper used 1.
     n_critic: u64 = 1;
-    /// Target of the discriminator for reals; below 1 it is one-sided label smoothing.
-    label_smoothing: f64 = 1.0;
     /// Which optimizer moves both players.
     optimizer: Optimizing = Optimizing::Adam;
     /// Learning rate of both players, where theirs is 0.
@@ -127,9 +135,6 @@ gan_core::configuration! {
     decay_start: f64 = 1.0;
     /// Decay of the generator's running average, which samples come from; 0 keeps none.
     ema_decay: f64 = 0.0;
-    /// Standard deviation of the noise added to the discriminator's inputs at the start, falling
-    /// linearly to 0 over the run (instance noise, Sonderby et al. 2016); 0 is none.
-    instance_noise: f64 = 0.0;
     /// Gaussians on the ring, at distinct angles.
     ring_modes: usize = 8;
     /// Radius of the ring.
@@ -179,7 +184,7 @@ impl Configuration for Config {
         };
         in_share("keep_input", self.keep_input)?;
         in_share("keep_hidden", self.keep_hidden)?;
-        in_share("label_smoothing", self.label_smoothing)?;
+        self.techniques.validate()?;
         for (key, value) in [
             ("beta1", self.beta1),
             ("beta2", self.beta2),
@@ -209,13 +214,6 @@ impl Configuration for Config {
             if !(value > 0.0 && value.is_finite()) {
                 return Err(illegal(key, value, "it must be above 0 and finite"));
             }
-        }
-        if !(self.instance_noise >= 0.0 && self.instance_noise.is_finite()) {
-            return Err(illegal(
-                "instance_noise",
-                self.instance_noise,
-                "it must be at least 0 and finite",
-            ));
         }
         for (key, value) in [
             ("latent_dim", self.latent_dim),
@@ -247,7 +245,48 @@ impl Configuration for Config {
                 "maxout is for the discriminator",
             ));
         }
+        if !(1..=64).contains(&self.generators) {
+            return Err(illegal(
+                "generators",
+                self.generators,
+                "it must be from 1 to 64",
+            ));
+        }
+        let (parts, batch) = (
+            self.generators * self.training.accumulate,
+            self.training.batch_size,
+        );
+        if !batch.is_multiple_of(parts) {
+            let rule =
+                "every generator makes as many samples of a batch, in each part of --accumulate";
+            return Err(illegal("batch_size", batch, rule));
+        }
         let is_ring = self.dataset == Dataset::Ring;
+        let has_parts = self.generators > 1 && self.generators <= self.ring_modes;
+        if self.subsets && !(is_ring && has_parts && self.training.accumulate == 1) {
+            let rule = "parts of the data are told apart on the ring alone: --dataset ring, and --generators from 2 to \
+                        the number of its Gaussians, without --accumulate";
+            return Err(illegal("subsets", self.subsets, rule));
+        }
+        if self.norm_d == Norm::Virtual {
+            let rule = "virtual batch normalisation is for the generator (Salimans et al. 2016, section 3.5)";
+            return Err(illegal("norm_d", "virtual", rule));
+        }
+        let augment = self.techniques.augment;
+        if is_ring && augment != gan_core::augment::Augment::None {
+            let name = format!("{augment:?}").to_lowercase();
+            return Err(illegal("augment", name, "points are no pictures"));
+        }
+        let needs_batch = [
+            self.norm_g == Norm::Batch,
+            self.norm_d == Norm::Batch,
+            self.techniques.minibatch_kernels > 0,
+        ];
+        if needs_batch.contains(&true) && batch / parts < 2 {
+            let rule =
+                "what looks at a batch as a whole needs at least 2 samples, of each generator";
+            return Err(illegal("batch_size", batch, rule));
+        }
         if is_ring != (self.output == Squash::Linear) {
             return Err(illegal(
                 "output",
@@ -315,7 +354,7 @@ impl Config {
             size += (from + 1) * *to as u64;
             from = *to as u64;
         }
-        size
+        size * self.generators as u64
     }
 
     /// The smallest and the largest value of the data.

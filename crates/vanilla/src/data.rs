@@ -163,6 +163,8 @@ pub enum Data {
         ring: Ring,
         /// Points a batch.
         batch_size: usize,
+        /// Parts of the Gaussians, each of which an equal share of a batch comes from.
+        parts: usize,
         /// The run's seed.
         seed: u64,
     },
@@ -190,6 +192,7 @@ impl Data {
             return Ok(Self::Ring {
                 ring,
                 batch_size,
+                parts: if config.subsets { config.generators } else { 1 },
                 seed,
             });
         }
@@ -274,10 +277,12 @@ impl Source for Data {
             Self::Ring {
                 ring,
                 batch_size,
+                parts,
                 seed,
             } => {
                 let number = epoch * self.len() as u64 + index as u64;
-                Ok(ring.draw(&mut Stream::new(*seed, "ring", number), *batch_size))
+                let mut stream = Stream::new(*seed, "ring", number);
+                Ok(ring.draw_parts(&mut stream, *batch_size, *parts))
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use crate::config::{Config, Dataset};
 use crate::generator::Generator;
-use crate::train::{STAGE, pictures, prior, sample, scatter};
+use crate::train::{STAGE, pictures, prior, sample_each, scatter};
 use anyhow::{Context, Result};
 use burn::module::Module;
 use burn::tensor::Device;
@@ -107,8 +107,7 @@ impl Sampler {
     }
 
     fn values(&self, latents: &[Vec<f32>]) -> Vec<f32> {
-        let width = self.config.latent_dim;
-        sample(&self.generator, latents.concat(), width, &self.device)
+        sample_each(&self.generator, latents, &self.device)
     }
 }
 

@@ -14,12 +14,16 @@
 //! ```
 
 pub mod config;
+pub mod coverage;
 pub mod data;
 pub mod digits;
 pub mod discriminator;
 pub mod generate;
 pub mod generator;
+pub mod lab;
 pub mod ring;
+pub mod semi;
+pub mod sweep;
 pub mod train;
 
 pub use config::Config;

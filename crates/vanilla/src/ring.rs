@@ -43,11 +43,22 @@ impl Ring {
 
     /// `count` points as x, y, x, y, ...
     pub fn draw(&self, stream: &mut Stream, count: usize) -> Vec<f32> {
+        self.draw_parts(stream, count, 1)
+    }
+
+    /// As [`Ring::draw`], where the Gaussians are dealt out to `parts` in turn: the first of `parts` equal shares of the
+    /// points comes from the first part's alone, and so on.
+    pub fn draw_parts(&self, stream: &mut Stream, count: usize, parts: usize) -> Vec<f32> {
         let centres = self.centres();
-        let modes = stream.integers(count, self.modes);
-        let noise = stream.normal(2 * count);
+        let mut modes = Vec::with_capacity(count);
+        for part in 0..parts {
+            let own = (self.modes - part).div_ceil(parts);
+            let drawn = stream.integers(count / parts, own);
+            modes.extend(drawn.into_iter().map(|mode| part + parts * mode));
+        }
+        let noise = stream.normal(2 * modes.len());
         let std = self.std as f32;
-        (0..2 * count)
+        (0..2 * modes.len())
             .map(|at| centres[modes[at / 2]][at % 2] + std * noise[at])
             .collect()
     }
@@ -120,6 +131,23 @@ mod tests {
                 assert!((a[0] - b[0]).hypot(a[1] - b[1]) > 1.0);
             }
         }
+    }
+
+    #[test]
+    fn parts_have_gaussians_of_their_own() {
+        let points = RING.draw_parts(&mut Stream::new(0, "ring", 0), 3000, 3);
+        let mut seen = [0; 3];
+        for (part, points) in points.chunks_exact(2000).enumerate() {
+            for point in points.chunks_exact(2) {
+                let angle = f64::from(point[1]).atan2(f64::from(point[0]));
+                let mode = (angle / std::f64::consts::TAU * 8.0)
+                    .round()
+                    .rem_euclid(8.0);
+                assert_eq!(mode as usize % 3, part);
+                seen[part] |= 1 << mode as usize;
+            }
+        }
+        assert_eq!(seen, [0b0100_1001, 0b1001_0010, 0b0010_0100]);
     }
 
     #[test]

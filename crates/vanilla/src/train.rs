@@ -8,11 +8,12 @@ use anyhow::{Context, Result};
 use burn::tensor::{Device, Tensor, TensorData, activation::sigmoid};
 use gan_core::checkpoint::Checkpoint;
 use gan_core::command::{Launch, TrainCommand};
-use gan_core::init::initialise;
+use gan_core::history::HistoricalAverage;
+use gan_core::layers::Statistics;
 use gan_core::learner::{Ema, Gathered, Learner, begin_from};
-use gan_core::loss::discriminator_loss;
 use gan_core::random::{Prior, Stream};
 use gan_core::stage::{At, Panel, Scalars, Source, Stage, fit};
+use gan_core::technique::signals;
 use gan_core::weights::{self, Metadata, rebuild};
 use gan_core::{device, images, picture};
 use image::RgbImage;
@@ -31,6 +32,10 @@ pub struct Gan {
     generator: Learner<Generator>,
     discriminator: Learner<Discriminator>,
     average: Ema<Generator>,
+    histories: Option<(
+        HistoricalAverage<Generator>,
+        HistoricalAverage<Discriminator>,
+    )>,
     device: Device,
 }
 
@@ -49,18 +54,27 @@ impl Gan {
         let autodiff = device.clone().autodiff();
         let (initial_g, initial_d) = config.initial();
         let generator = Generator::new(config, width, &autodiff);
-        let mut generator = initialise(generator, initial_g, seed, "generator");
+        let mut generator = generator.initialised(initial_g, seed);
         if let (Start::Goodfellow, Some(mean)) = (config.start, mean) {
             generator = with_output_bias(generator, mean);
         }
         let discriminator = Discriminator::new(config, width, &autodiff);
-        let discriminator = initialise(discriminator, initial_d, seed, "discriminator");
+        let discriminator = discriminator.initialised(initial_d, seed);
         let (rate_g, rate_d) = config.learning_rates();
         let schedule = config.schedule(epoch_length);
+        let most = config.techniques.clip_gradients;
+        let has_histories = config.techniques.historical_averaging > 0.0;
         Self {
             average: Ema::new(&generator, config.ema_decay),
-            generator: Learner::new(generator, config.rule(), rate_g, schedule),
-            discriminator: Learner::new(discriminator, config.rule(), rate_d, schedule),
+            histories: has_histories.then(|| {
+                (
+                    HistoricalAverage::new(&generator),
+                    HistoricalAverage::new(&discriminator),
+                )
+            }),
+            generator: Learner::new(generator, config.rule(), rate_g, schedule).clipped(most),
+            discriminator: Learner::new(discriminator, config.rule(), rate_d, schedule)
+                .clipped(most),
             config: config.clone(),
             size,
             device: device.clone(),
@@ -75,6 +89,12 @@ impl Gan {
         let (generator, discriminator) = (&mut self.generator, &mut self.discriminator);
         begin_from(place, out, ["vanilla", STAGE], generator, discriminator)?;
         self.average.reset(self.generator.network());
+        if self.histories.is_some() {
+            self.histories = Some((
+                HistoricalAverage::new(self.generator.network()),
+                HistoricalAverage::new(self.discriminator.network()),
+            ));
+        }
         Ok(())
     }
 
@@ -97,23 +117,12 @@ impl Gan {
         let width = self.config.latent_dim;
         self.tensor(self.config.prior.draw(stream, count * width), width)
     }
-
-    /// Adds instance noise, whose strength falls to 0 over the run.
-    fn noised(&self, samples: Tensor<2>, at: &At, stream: &mut Stream) -> Tensor<2> {
-        let strength = self.config.instance_noise * (1.0 - at.step as f64 / at.total.max(1) as f64);
-        if strength <= 0.0 {
-            return samples;
-        }
-        let [rows, columns] = samples.dims();
-        let noise = self.tensor(stream.normal(rows * columns), columns);
-        samples + noise.mul_scalar(strength)
-    }
 }
 
 /// The generator's output starts at the mean picture: pylearn2's `init_bias_target_marginals`.
 fn with_output_bias(generator: Generator, mean: &[f64]) -> Generator {
     rebuild(generator, &mut |path, _, _| {
-        (path == "output.bias").then(|| {
+        path.ends_with("output.bias").then(|| {
             mean.iter()
                 .map(|p| {
                     // As in pylearn2: probabilities are kept away from 0 and 1.
@@ -144,52 +153,98 @@ impl Stage for Gan {
                 loss / parts as f64
             }
         };
+        let techniques = &self.config.techniques;
+        let size = [1, self.size.0, self.size.1];
         let mut for_latent = at.rng("latent");
-        let (mut noise_real, mut noise_fake) = (at.rng("noise/real"), at.rng("noise/fake"));
+        let (mut view_real, mut view_fake) =
+            (techniques.view(at, "real"), techniques.view(at, "fake"));
         let (mut drop_real, mut drop_fake) = (at.rng("dropout/real"), at.rng("dropout/fake"));
         // What the generator's step needs of each part: the fakes with their graph, where all fit into
-        // memory, or what they are made of.
+        // memory, or what they are made of; and the reals as they were shown, where its loss looks at them.
         let mut waiting = Vec::new();
         let mut gathered = Gathered::default();
         for part in batch.chunks(count / parts * columns) {
             let latent = self.latent(&mut for_latent, part.len() / columns);
             let is_live = generator_moves && parts == 1;
             let fake = if is_live {
-                self.generator.network().forward(latent.clone())
+                let generator = self.generator.network();
+                generator.make(latent.clone(), Statistics::Update)
             } else {
-                self.generator.still().forward(latent.clone())
+                let generator = self.generator.still();
+                generator.make(latent.clone(), Statistics::Update)
             };
-            let real = self.noised(self.tensor(part.to_vec(), columns), at, &mut noise_real);
-            let shown = self.noised(fake.clone().detach(), at, &mut noise_fake);
-            waiting.push((latent, is_live.then_some(fake)));
+            let real = self.tensor(part.to_vec(), columns);
+            let shown_real = view_real.of(real.clone(), size);
+            let shown_fake = view_fake.of(fake.clone().detach(), size);
             let discriminator = self.discriminator.network();
-            let logits_real = discriminator.forward(real, Some(&mut drop_real));
-            let logits_fake = discriminator.forward(shown, Some(&mut drop_fake));
-            scalars.add("d_real", sigmoid(logits_real.clone()).mean());
-            scalars.add("d_fake", sigmoid(logits_fake.clone()).mean());
-            let loss = discriminator_loss(logits_real, logits_fake, self.config.label_smoothing);
+            let update = Statistics::Update;
+            let seen_real = discriminator.see(shown_real.clone(), update, Some(&mut drop_real));
+            let seen_fake = discriminator.see(shown_fake.clone(), update, Some(&mut drop_fake));
+            let logits = [&seen_real.logits, &seen_fake.logits];
+            scalars.add("d_real", sigmoid(logits[0].clone()).mean());
+            scalars.add("d_fake", sigmoid(logits[1].clone()).mean());
+            signals(
+                &mut scalars,
+                at,
+                logits,
+                techniques.middle(),
+                [&real, &fake],
+            );
+            let mut loss = techniques.discriminator_loss(&seen_real, &seen_fake);
             scalars.add("loss_d", loss.clone());
+            let look =
+                |samples: Tensor<2>| discriminator.see(samples, Statistics::Batch, None).logits;
+            if let Some(penalty) = techniques.penalty(&look, &shown_real, &shown_fake, at) {
+                scalars.add("penalty_d", penalty.clone());
+                loss = loss + penalty;
+            }
+            if let Some((_, history)) = &self.histories {
+                let distance = history.distance(discriminator);
+                loss = loss + distance * techniques.historical_averaging;
+            }
             gathered = self.discriminator.gather(share(loss), gathered);
+            let compared = techniques.needs_reals().then_some(shown_real);
+            waiting.push((latent, is_live.then_some(fake), compared));
         }
         let moved = self.discriminator.apply(gathered, at);
         moved.tell(&mut scalars, ["lr_d", "grad_norm_d"]);
+        if techniques.clip_weights > 0.0 {
+            self.discriminator.clip_weights(techniques.clip_weights);
+        }
+        if let Some((_, history)) = &mut self.histories {
+            history.follow(self.discriminator.network());
+        }
 
         if generator_moves {
-            let (mut noise, mut drop) = (at.rng("noise/generator"), at.rng("dropout/generator"));
+            let (mut view, mut drop) = (
+                techniques.view(at, "generator"),
+                at.rng("dropout/generator"),
+            );
             let judge = self.discriminator.still();
             let mut gathered = Gathered::default();
-            for (latent, fake) in waiting {
-                let make = || self.generator.network().forward(latent);
-                let shown = self.noised(fake.unwrap_or_else(make), at, &mut noise);
-                let logits = judge.forward(shown, Some(&mut drop));
-                let loss = self.config.generator_loss.of(logits);
+            for (latent, fake, real) in waiting {
+                let generator = self.generator.network();
+                // The running statistics have seen these fakes.
+                let make = || generator.make(latent, Statistics::Batch);
+                let shown = view.of(fake.unwrap_or_else(make), size);
+                let update = Statistics::Update;
+                let real = real.map(|real| judge.see(real, update, Some(&mut drop)));
+                let fake = judge.see(shown, update, Some(&mut drop));
+                let mut loss = techniques.generator_loss(real, fake);
                 scalars.add("loss_g", loss.clone());
+                if let Some((history, _)) = &self.histories {
+                    let distance = history.distance(generator);
+                    loss = loss + distance * techniques.historical_averaging;
+                }
                 gathered = self.generator.gather(share(loss), gathered);
             }
             let moved = self.generator.apply(gathered, at);
             moved.tell(&mut scalars, ["lr_g", "grad_norm_g"]);
             let updates = self.generator.updates();
             self.average.follow(self.generator.network(), updates);
+            if let Some((history, _)) = &mut self.histories {
+                history.follow(self.generator.network());
+            }
         }
         Ok(scalars)
     }
@@ -243,6 +298,10 @@ impl Stage for Gan {
     ) -> Result<()> {
         visit("generator", &mut self.generator)?;
         visit("discriminator", &mut self.discriminator)?;
+        if let Some((generator, discriminator)) = &mut self.histories {
+            visit("generator_history", generator)?;
+            visit("discriminator_history", discriminator)?;
+        }
         let network = self.generator.network();
         self.average.visit("generator_ema", network, visit)
     }
@@ -258,6 +317,32 @@ pub(crate) fn sample(
     let rows = latent.len() / width;
     let latent = Tensor::<2>::from_data(TensorData::new(latent, [rows, width]), device);
     weights::values(generator.forward(latent))
+}
+
+/// As [`sample`], one latent vector after the other: which of several generators makes a sample then depends on its own
+/// noise, not on its place among others.
+pub(crate) fn sample_each(
+    generator: &Generator,
+    latents: &[Vec<f32>],
+    device: &Device,
+) -> Vec<f32> {
+    let parts = generator.parts();
+    if parts == 1 {
+        let width = latents.first().map_or(1, Vec::len);
+        return sample(generator, latents.concat(), width, device);
+    }
+    let mut samples = Vec::new();
+    for latent in latents {
+        let bits = latent.iter().fold(0u32, |sum, value| {
+            sum.wrapping_mul(31).wrapping_add(value.to_bits())
+        });
+        let part = (bits >> 8) as usize % parts;
+        let latent = TensorData::new(latent.clone(), [1, latent.len()]);
+        let latent = Tensor::<2>::from_data(latent, device);
+        let made = generator.make_by(part, latent, Statistics::Running);
+        samples.extend(weights::values(made));
+    }
+    samples
 }
 
 /// Pictures from flat samples.

@@ -5,8 +5,9 @@ mod compare;
 
 use burn::tensor::{Device, Tensor, TensorData};
 use compare::{TOLERANCE, assert_close, difference, fixture, under};
-use gan_core::init::{Initial, initialise};
+use gan_core::init::Initial;
 use gan_core::stage::{At, Scalars, Stage};
+use gan_core::technique::Techniques;
 use gan_core::weights::{self, HostTensor, Metadata, Network, Tensors, WeightFile};
 use vanilla::config::{Activation, Config, Optimizing, Squash};
 use vanilla::discriminator::Discriminator;
@@ -200,10 +201,10 @@ fn config() -> Config {
         latent_dim: LATENT,
         generator_hidden: vec![16, 12],
         discriminator_hidden: vec![14, 10],
-        label_smoothing: 0.9,
         ..Config::default()
     };
     config.training.seed = 1;
+    config.techniques.label_smoothing = 0.9;
     config
 }
 
@@ -263,7 +264,7 @@ fn steps_of_the_2014_networks() {
         discriminator_activation: Activation::Maxout,
         optimizer: Optimizing::Goodfellow,
         lr: 0.1,
-        label_smoothing: 1.0,
+        techniques: Techniques::default(),
         ..config()
     };
     let mut gan = players(&config, &reference);
@@ -301,7 +302,7 @@ fn steps_of_the_2014_networks() {
 fn initial_weights_have_pytorchs_bound() {
     let config = Config::default();
     let network = Generator::new(&config, 784, &Device::flex());
-    let tensors = weights::collect(&initialise(network, Initial::FanIn, 0, "generator"));
+    let tensors = weights::collect(&network.initialised(Initial::FanIn, 0));
     let inputs = [100, 100, 500, 500, 500, 500];
     for ((name, tensor), inputs) in tensors.iter().zip(inputs) {
         let bound = 1.0 / f32::sqrt(inputs as f32);

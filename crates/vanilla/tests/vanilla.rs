@@ -3,8 +3,11 @@
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
+use gan_core::augment::Augment;
 use gan_core::config::{Configuration, Layer, Training, merge};
 use gan_core::contract::{self, fail, succeed};
+use gan_core::layers::Norm;
+use gan_core::loss::Loss;
 use gan_core::stage::{At, Source, Stage};
 use std::io::Write;
 use std::path::Path;
@@ -143,6 +146,108 @@ fn every_preset_keeps_the_stage_contract() {
         };
         contract::holds(make, |step| data.batch(0, step as usize).unwrap(), 10);
     }
+}
+
+#[test]
+fn every_technique_acts_and_resumes_bit_for_bit() {
+    type Change = fn(&mut Config);
+    let changes: [(&str, Change); 18] = [
+        ("saturating", |config| {
+            config.techniques.loss = Loss::Saturating;
+        }),
+        ("lsgan", |config| config.techniques.loss = Loss::Lsgan),
+        ("hinge", |config| config.techniques.loss = Loss::Hinge),
+        ("wasserstein", |config| {
+            config.techniques.loss = Loss::Wasserstein;
+            config.techniques.clip_weights = 0.01;
+        }),
+        ("relativistic", |config| {
+            config.techniques.loss = Loss::Relativistic;
+        }),
+        ("relativistic average", |config| {
+            config.techniques.loss = Loss::RelativisticAverage;
+        }),
+        ("feature matching", |config| {
+            config.techniques.feature_matching = true;
+        }),
+        ("two-sided", |config| {
+            (
+                config.techniques.label_smoothing,
+                config.techniques.fake_label,
+            ) = (0.9, 0.1);
+        }),
+        ("penalty", |config| config.techniques.gradient_penalty = 1.0),
+        ("clipping", |config| config.techniques.clip_gradients = 0.01),
+        ("historical averaging", |config| {
+            config.techniques.historical_averaging = 0.1;
+        }),
+        ("spectral norm", |config| {
+            config.techniques.spectral_norm = true
+        }),
+        ("minibatch discrimination", |config| {
+            config.techniques.minibatch_kernels = 4;
+        }),
+        ("instance noise", |config| {
+            config.techniques.instance_noise = 0.1
+        }),
+        ("batch norm", |config| {
+            (config.norm_g, config.norm_d) = (Norm::Batch, Norm::Batch);
+        }),
+        ("virtual batch norm", |config| config.norm_g = Norm::Virtual),
+        ("instance norm", |config| {
+            (config.norm_g, config.norm_d) = (Norm::Instance, Norm::Instance);
+        }),
+        ("several generators", |config| {
+            (config.generators, config.subsets) = (2, true);
+        }),
+    ];
+    let start = |config: &Config| {
+        let data = Data::open(config).unwrap();
+        Gan::new(config, data.size(), None, data.len(), &Device::flex())
+    };
+    let batch = |config: &Config, step: u64| {
+        let data = Data::open(config).unwrap();
+        data.batch(0, step as usize).unwrap()
+    };
+    let trained = |config: &Config| {
+        let mut gan = start(config);
+        for step in 0..2 {
+            gan.step(batch(config, step), &At::new(0, step, 4)).unwrap();
+        }
+        contract::snapshot(&mut gan)
+    };
+    let plain = trained(&small("ring"));
+    for (name, change) in changes {
+        let mut config = small("ring");
+        change(&mut config);
+        config.validate().unwrap();
+        let found = trained(&config);
+        for part in ["generator", "discriminator"] {
+            // The minimax game changes what the generator minimises, and the discriminator a step later.
+            assert_ne!(
+                found[part], plain[part],
+                "{name} does nothing to the {part}"
+            );
+        }
+        contract::holds(|| start(&config), |step| batch(&config, step), 6);
+    }
+    // Pictures can be augmented, points cannot.
+    let mut config = small("quick");
+    config.techniques.augment = Augment::TranslationCutout;
+    config.validate().unwrap();
+    assert_ne!(
+        trained(&config)["generator"],
+        trained(&small("quick"))["generator"]
+    );
+    let mut config = small("ring");
+    config.techniques.augment = Augment::Translation;
+    assert!(
+        config
+            .validate()
+            .unwrap_err()
+            .to_string()
+            .starts_with("augment")
+    );
 }
 
 #[test]

@@ -23,7 +23,7 @@ impl MinibatchDiscrimination {
     }
 
     /// Appends `o(x_i)_b = sum over j of exp(-|M_i,b - M_j,b|_1)` to the features of each sample, where `M_i = f(x_i) T` is
-    /// B x C (the seed prints A x B). The sum has j = i, which is 1, as in the paper's formula.
+    /// B x C (some prints of the formula have A x B). The sum has j = i, which is 1, as in the paper's formula.
     ///
     /// # Shapes
     /// - `features`: `[batch, features]`

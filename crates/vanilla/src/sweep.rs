@@ -68,7 +68,7 @@ pub const ROWS: [Row; 30] = [
     row(
         "minibatch-discrimination",
         "The discriminator sees how close samples are to each other (section 3.2).",
-        "minibatch_kernels = 16\nminibatch_dims = 4",
+        "minibatch_kernels = 4\nminibatch_dims = 3",
     ),
     row(
         "historical-averaging",

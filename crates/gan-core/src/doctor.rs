@@ -18,7 +18,7 @@ pub enum Disease {
     DiscriminatorWins,
     /// It takes nearly all fakes for real, or all reals for fakes: there is nothing to learn from it.
     DiscriminatorBlind,
-    /// The generator's gradient is a thousandth of what it was.
+    /// The generator's gradient is a five-hundredth of what it was.
     VanishingGradients,
     /// A player's gradient is a hundred times what it was.
     ExplodingGradients,
@@ -79,7 +79,7 @@ impl Disease {
             }
             Self::VanishingGradients => {
                 let (now, [_, usual]) = lengths("grad_norm_g").next()?;
-                (now < 1e-3 * usual)
+                (now < 2e-3 * usual)
                     .then(|| format!("its length is {}, and was {}", number(now), number(usual)))
             }
             Self::ExplodingGradients => {
@@ -192,7 +192,7 @@ pub struct Finding {
     pub from: u64,
     /// The last one.
     pub to: u64,
-    /// Whether the newest line shows it.
+    /// Whether it has not ended.
     pub is_now: bool,
     /// The numbers of its last line.
     pub reason: String,
@@ -229,6 +229,9 @@ const LEAST_LINES: usize = 5;
 
 /// ..and steps.
 const LEAST_STEPS: u64 = 200;
+
+/// So many lines in a row without its sign end it: a single step's gradient says little.
+const WELL_LINES: usize = 3;
 
 /// Lines from which it is taken what is usual.
 const USUAL_LINES: usize = 10;
@@ -329,10 +332,17 @@ impl Doctor {
                 }
                 lines.clear();
             };
+            let mut without = 0;
             for row in self.rows.iter().filter(|row| row.step > WARM_UP) {
                 match disease.sign(row, &usual) {
-                    Some(reason) => lines.push((row, reason)),
-                    None => end(&mut lines, false),
+                    Some(reason) => {
+                        lines.push((row, reason));
+                        without = 0;
+                    }
+                    None => without += 1,
+                }
+                if without >= WELL_LINES {
+                    end(&mut lines, false);
                 }
             }
             end(&mut lines, true);
@@ -581,8 +591,8 @@ mod tests {
         assert_eq!(
             lines[1],
             (
-                1200,
-                "no longer at step 1200: samples are all alike".to_owned()
+                1300,
+                "no longer at step 1300: samples are all alike".to_owned()
             )
         );
     }
@@ -609,7 +619,7 @@ mod tests {
         assert!(stages[0].1.is_silent());
         let found = stages[1].1.findings();
         assert_eq!(found[0].disease, Disease::DiscriminatorWins);
-        assert_eq!(found[0].advice, "--lr-d 0.050");
+        assert_eq!(found[0].advice, "--lr-d 0.0500");
         let error = read(&folder.path().join("nowhere")).unwrap_err();
         assert_eq!(crate::failure::exit_code(&error), 2);
     }

@@ -579,7 +579,7 @@ fn ticks(low: f64, high: f64) -> Vec<(f64, String)> {
     };
     let first = (low / step - 1e-6).ceil();
     let count = ((high / step + 1e-6).floor() - first).clamp(0.0, 20.0) as u32;
-    let is_long = low.abs().max(high.abs()) >= 1e6 || step < 1e-4;
+    let is_long = !(1e-3..1e6).contains(&low.abs().max(high.abs()));
     let decimals = decimals_of(step);
     (0..=count)
         .map(|index| {
@@ -1277,7 +1277,7 @@ mod tests {
         );
         assert!(solid > 2 * 270, "{solid}");
         assert!(
-            dashed > solid / 2 && dashed < solid * 9 / 10,
+            dashed > solid / 3 && dashed < solid * 9 / 10,
             "{dashed} of {solid}"
         );
         assert!(

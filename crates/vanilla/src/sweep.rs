@@ -143,7 +143,7 @@ pub const ROWS: [Row; 30] = [
     row(
         "ema",
         "Samples come from a running average of the generator (Yazici et al. 2019).",
-        "ema_decay = 0.995",
+        "ema_decay = 0.99",
     ),
     row(
         "ttur",

@@ -255,8 +255,9 @@ impl Experiment for Games {
         let mut plane = Plot::new("min_x max_y x y, from (1, 0)", "x", "y")
             .x_range(-limit, limit)
             .y_range(-limit, limit);
-        let mut course =
-            Plot::new("Distance from the equilibrium", "step", "sqrt(x^2 + y^2)").log_y();
+        let mut course = Plot::new("Distance from the equilibrium", "step", "sqrt(x^2 + y^2)")
+            .log_y()
+            .y_range(5e-4, 1.5 * found.simultaneous);
         for (name, places, style) in &ways {
             plane = plane.line("", places.iter().copied(), *style);
             let distances = radii(places).into_iter().enumerate();
